@@ -1,0 +1,1 @@
+"""Numbers against a truth: metrics, protocols, alignment."""

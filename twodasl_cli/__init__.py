@@ -1,0 +1,1 @@
+"""The command line `twodasl`: options in, one call, text out."""

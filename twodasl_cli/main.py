@@ -1,0 +1,91 @@
+"""The top of the command line: which commands there are, versions, and what becomes of an error."""
+
+import importlib
+import os
+import signal
+import sys
+
+import click
+
+COMMANDS = {
+    "infer": ".infer:infer",
+    "eval": ".evaluate:evaluate",
+    "render": ".render:render",
+    "run": ".runs:run",
+    "weights": ".weights:weights",
+    "model": ".model:model",
+}
+
+# The libraries whose version can change a number that twodasl prints.
+VERSIONED = ("numpy", "scipy", "torch", "scikit-image", "open3d", "pillow", "h5py")
+
+EXIT_ERROR, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 3, 130
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(importlib.import_module(module, __package__), attribute)
+        return command
+
+
+def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    def installed(name: str) -> str:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return "not installed"
+
+    click.echo(f"twodasl {installed('twodasl')}")
+    click.echo(f"Python {sys.version.split()[0]}")
+    for name in VERSIONED:
+        click.echo(f"{name} {installed(name)}")
+    ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_version,
+    help="Show the versions of twodasl and of the libraries that change numbers.",
+)  # fmt: skip
+def cli() -> None:
+    """Posed, dense 3D faces from photos: infer, measure and draw.
+
+    Results go to stdout, progress and notes to stderr. Exit code 0: done; 1: something handed over is wrong;
+    2: usage; 3: some inputs failed, named on stderr and in the run; 130: interrupted.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit. Errors the user can put right become one line on stderr."""
+    try:
+        code = cli.main(args=arguments, prog_name="twodasl", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output (head, jq) has had enough: leave without a word, as other filters do.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + getattr(signal, "SIGPIPE", 13))
+    except Exception as error:
+        from twodasl.models.errors import TwodaslError
+
+        if not isinstance(error, TwodaslError):
+            raise
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(EXIT_ERROR)
+    sys.exit(code if isinstance(code, int) else 0)

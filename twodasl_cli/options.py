@@ -1,0 +1,28 @@
+"""Options that mean the same in every command."""
+
+from pathlib import Path
+
+import click
+
+FILE = click.Path(path_type=Path)
+
+model_option = click.option(
+    "--model", "model_path", type=FILE, help="Face model file (else TWODASL_MODEL, else the registered one that fits)."
+)
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what -o names if it exists.")
+rows_option = click.option(
+    "--rows", type=FILE, help="List of names, one a line: the names of the rows of every array handed over."
+)
+only_option = click.option("--only", type=FILE, help="List of names, one a line: take only these images.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print CSV, one line per image.")
+
+
+def output_option(text: str, required: bool = True):  # type: ignore[no-untyped-def]
+    """`-o`: a file name writes one file, a folder many."""
+    return click.option("-o", "--output", type=FILE, required=required, help=text)
+
+
+def note(text: str) -> None:
+    """A line for the person at the terminal, on stderr."""
+    click.echo(text, err=True)
