@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from twodasl.models.morphable import MorphableModel
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,7 +45,7 @@ def twodasl_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bfm(data: Path):
+def bfm(data: Path) -> MorphableModel:
     """The Basel face model of the data kit, imported once."""
     from twodasl.models.importers import import_model
 
@@ -52,7 +53,7 @@ def bfm(data: Path):
 
 
 @pytest.fixture(scope="session")
-def bfm_path(bfm, twodasl_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bfm_path(bfm: MorphableModel, twodasl_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same as a file, registered as `twodasl model import` does."""
     from twodasl.models.library import register
 
@@ -63,7 +64,7 @@ def bfm_path(bfm, twodasl_home: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
-def toy_model():
+def toy_model() -> MorphableModel:
     """A small invented face model, for tests that need none of the real data."""
     from tests.toy import toy_face_model
 

@@ -1,8 +1,12 @@
 """Options that mean the same in every command."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
+
+Command = Callable[..., Any]
 
 FILE = click.Path(path_type=Path)
 
@@ -18,7 +22,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print CSV, one line per image.")
 
 
-def output_option(text: str, required: bool = True):  # type: ignore[no-untyped-def]
+def output_option(text: str, required: bool = True) -> Callable[[Command], Command]:
     """`-o`: a file name writes one file, a folder many."""
     return click.option("-o", "--output", type=FILE, required=required, help=text)
 

@@ -1,0 +1,61 @@
+"""MATLAB `vertex` files: one mesh of a known face model each, in one of two frames (Q2)."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from .errors import FileError
+from .files import read_mat
+from .morphable import MorphableModel
+from .pose import CROP_SIZE
+
+# `photo`: pixels from 1, y down, as the original's *_results folders; `crop`: the 120-pixel crop, y up, as its
+# python code saves them.
+Frame = Literal["photo", "crop"]
+FRAMES: tuple[Frame, ...] = ("photo", "crop")
+
+KNOWN_SIZES = {
+    53215: "3DDFA's and 2DASL's Basel model",
+    38365: "3DDFA_V2's Basel model without neck",
+    35709: "Deep3DFaceRecon's Basel model",
+    43867: "PRNet's mesh",
+}
+
+
+def read_vertex_file(path: Path, vertices: int | None = None) -> np.ndarray:
+    """The mesh of a `vertex` file (3, N) or (N, 3): (N, 3) float64, in the file's own frame.
+
+    Raises FileError where it is no such file, holds values that are not finite, or not `vertices` of them.
+    """
+    array = read_mat(path, "vertex")["vertex"]
+    if array.ndim != 2 or 3 not in array.shape or array.dtype.kind not in "fiu":
+        raise FileError(f"{path}: 'vertex' is {array.dtype} {array.shape}; (3, N) numbers are expected")
+    points = (array.T if array.shape[0] == 3 else array).astype(np.float64)
+    if vertices is not None and len(points) != vertices:
+        known = KNOWN_SIZES.get(len(points))
+        named = f" ({known})" if known else ""
+        raise FileError(f"{path} has {len(points)} vertices{named}; the face model has {vertices}")
+    if not np.isfinite(points).all():
+        raise FileError(f"{path}: 'vertex' holds values that are not finite")
+    return points
+
+
+def recognise_frame(points: np.ndarray, model: MorphableModel, path: Path) -> Frame:
+    """The frame of a mesh (N, 3), from the mesh itself: a y-down picture is a mirror image of the face model, so the
+    affine map between the two has a negative determinant. Raises FileError where neither frame fits."""
+    ids = model.landmark_ids
+    source = model.mean[ids].astype(np.float64)
+    target = points[ids]
+    affine = np.linalg.lstsq(source - source.mean(axis=0), target - target.mean(axis=0), rcond=None)[0]
+    if np.linalg.det(affine) < 0:
+        return "photo"
+    low, high = target[:, :2].min(axis=0), target[:, :2].max(axis=0)
+    if (low > -CROP_SIZE / 2).all() and (high < 1.5 * CROP_SIZE).all():
+        return "crop"
+    raise FileError(f"{path}: the frame of its vertices is neither photo (y down) nor crop (y up); say it with --frame")
+
+
+def mat_names(folder: Path) -> tuple[str, ...]:
+    """The names of the `.mat` files in a folder, sorted (Q32)."""
+    return tuple(sorted(path.stem for path in folder.glob("*.mat")))
