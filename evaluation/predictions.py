@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from ..models.boxes import BoxKind, image_from_crop, image_from_crop_exact
-from ..models.coefficients import read_whitening, split
+from ..models.coefficients import split
 from ..models.errors import BasisError, FileError, NamesError
+from ..models.inputs import RUN_SUFFIXES, InputOptions, run_from_table
 from ..models.library import open_model
 from ..models.morphable import MorphableModel
 from ..models.pose import Convention, crop_from_crop_up, crop_up_from_model
-from ..models.runs import Run, check_scorable, run_from_coefficients
+from ..models.runs import Run, check_scorable
 from ..models.tables import Table, check_unique, read_table, shorten
-from ..models.vertex_files import Frame, mat_names, read_vertex_file, recognise_frame
+from ..models.vertex_files import mat_names, read_vertex_file, recognise_frame
 from .protocols import Protocol
 from .truth import Truth
 
@@ -85,19 +86,6 @@ class Prediction:
         return image_from_crop(crop, boxes)
 
 
-@dataclass(frozen=True)
-class InputOptions:
-    """How to read an input that does not say everything itself."""
-
-    rows: Path | None = None
-    whitening: Path | None = None
-    boxes: Path | None = None
-    model: Path | None = None
-    convention: Convention | None = None
-    frame: Frame | None = None
-    origin: int | None = None
-
-
 def open_prediction(path: Path, options: InputOptions, only: tuple[str, ...] | None = None) -> Prediction:
     """Read an input of any kind: a run, coefficients, vertex files, PRNet's `_kpt.txt`, or landmarks.
 
@@ -108,7 +96,7 @@ def open_prediction(path: Path, options: InputOptions, only: tuple[str, ...] | N
         return _from_folder(path, options, only)
     if not path.exists():
         raise FileError(f"cannot read {path}: no such file or folder")
-    if path.suffix.lower() in {".h5", ".hdf5"}:
+    if path.suffix.lower() in RUN_SUFFIXES:
         return _from_run(path, options)
     return _from_table(path, options)
 
@@ -132,7 +120,7 @@ def _from_coefficients(name: str, run: Run, model: MorphableModel | None, notes:
     if model is not None:
         pose = split(run.coefficients.astype(np.float64), run.info.n_identity)[0]
         mean_face = crop_up_from_model(model.mean[model.landmark_ids].astype(np.float64), pose)
-    placed = "none" not in run.box_kind or run.info.weights_id != ""
+    placed = "none" not in run.box_kind
     points = run.crop_up_landmarks()
     points[~run.valid] = np.nan
     return Prediction(
@@ -154,15 +142,7 @@ def _from_table(path: Path, options: InputOptions) -> Prediction:
     width = table.values.shape[1]
     if width in (136, 204):
         return _from_landmarks(path, table, options)
-    model = open_model(options.model)
-    values = table.values
-    if options.whitening is not None:
-        values = read_whitening(options.whitening).unwhiten(values)
-    boxes = None
-    if options.boxes is not None:
-        boxes = read_table(options.boxes, options.rows, (4,), "boxes").rows(table.names)
-    convention = options.convention or "3ddfa"
-    run = run_from_coefficients(table.names, values, model, convention, boxes)
+    run, model = run_from_table(table, options)
     notes = (
         () if options.convention else ("coefficients are read in the convention '3ddfa'; --convention says otherwise",)
     )

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..models.errors import NamesError
+from ..models.inputs import InputOptions
 from ..models.tables import read_names, shorten
 from .nme import YAW_BINS, nme, yaw_bin, z_from_minimum
-from .predictions import InputOptions, Prediction, open_prediction
+from .predictions import Prediction, open_prediction
 from .protocols import Protocol
 from .truth import Labels, Truth, open_truth
 

@@ -13,7 +13,7 @@ from .coefficients import POSE, split
 from .errors import FileError, NamesError, ShapeError
 from .files import open_h5, whole_file
 from .morphable import LANDMARKS, MorphableModel, check_basis
-from .pose import Convention, crop_from_crop_up, crop_up_from_crop, crop_up_from_model
+from .pose import Convention, crop_from_crop_up, crop_up_from_crop, crop_up_from_model, head_angles
 
 FORMAT = "twodasl-run"
 VERSION = 1
@@ -202,8 +202,18 @@ def check_unwhitened(coefficients: np.ndarray) -> None:
         raise ShapeError(f"a camera scale of {scale:.2g} px per micrometre is no face in a 120-pixel crop")
 
 
-def write_run(path: Path, info: RunInfo, count: int, with_landmarks_in: bool, blocks: Iterable[Run]) -> None:
-    """Write `count` faces that arrive in blocks, so that memory does not grow with the number of faces."""
+def write_run(
+    path: Path,
+    info: RunInfo,
+    count: int,
+    with_landmarks_in: bool,
+    blocks: Iterable[Run],
+    dense_model: MorphableModel | None = None,
+) -> None:
+    """Write `count` faces that arrive in blocks, so that memory does not grow with the number of faces.
+
+    dense_model: also write the `vertices` of each face, (n, N, 3) float32, photo pixels from 0, y down.
+    """
     import h5py
 
     text = h5py.string_dtype()
@@ -218,12 +228,21 @@ def write_run(path: Path, info: RunInfo, count: int, with_landmarks_in: bool, bl
             file.create_dataset(name, (count,), text)
         for name, shape in shapes.items():
             file.create_dataset(name, (count, *shape), types[name])
+        if dense_model is not None:
+            face_shape = dense_model.mean.shape
+            file.create_dataset(
+                "vertices", (count, *face_shape), "<f4", chunks=(1, *face_shape),
+                compression="gzip", compression_opts=1, shuffle=True, fillvalue=np.nan,
+            )  # fmt: skip
         start = 0
         for block in blocks:
             rows = slice(start, start + len(block))
-            for name in file:
+            for name in (*_TEXTS, *shapes):
                 if len(block):
                     file[name][rows] = getattr(block, name)
+            if dense_model is not None:
+                for row in map(int, np.flatnonzero(block.valid)):
+                    file["vertices"][start + row] = block.vertices(row, dense_model)
             start += len(block)
         if start != count:
             raise ShapeError(f"{start} faces arrived for a run of {count}")
@@ -244,3 +263,16 @@ def check_scorable(run: Run, what: str) -> None:
             f"{what} was made from crops without boxes ({unplaced[0]}, {len(unplaced)} in all): its landmarks lie in "
             "the crop, not in the photo; run infer again with --boxes"
         )
+
+
+def face_facts(coefficients: np.ndarray, box: np.ndarray, box_kind: str, image_size: np.ndarray) -> dict[str, Any]:
+    """What a person asks of one face, ready for JSON: head angles in degrees, box, photo size; None where undefined."""
+    facts: dict[str, Any] = {"yaw_degrees": None, "pitch_degrees": None, "roll_degrees": None}
+    if np.isfinite(coefficients).all():
+        angles = head_angles(coefficients[:POSE].reshape(3, 4))
+        facts = dict(zip(facts, (round(float(angle), 4) for angle in angles), strict=True))
+    placed = bool(np.isfinite(box).all())
+    facts["box"] = [float(value) for value in box] if placed else None
+    facts["box_kind"] = box_kind if placed else None
+    facts["image_size"] = [int(side) for side in image_size] if (image_size > 0).all() else None
+    return facts

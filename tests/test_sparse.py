@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twodasl.evaluation.nme import nme, yaw_bin, z_from_minimum
-from twodasl.evaluation.predictions import InputOptions, open_prediction
+from twodasl.evaluation.predictions import open_prediction
 from twodasl.evaluation.protocols import PROTOCOLS
 from twodasl.evaluation.sparse import evaluate_sparse, summarise
 from twodasl.evaluation.truth import Truth, open_truth
 from twodasl.models.errors import DegenerateFaceError, FileError, NamesError, ShapeError
+from twodasl.models.inputs import InputOptions
 from twodasl.models.morphable import MorphableModel
 
 from tests.command import run_command

@@ -65,10 +65,10 @@ def nme_command(
     """
     import json
 
-    from twodasl.evaluation.predictions import InputOptions
     from twodasl.evaluation.protocols import PROTOCOLS
     from twodasl.evaluation.report import csv_text, table
     from twodasl.evaluation.sparse import evaluate_sparse
+    from twodasl.models.inputs import InputOptions
 
     if not sparse:
         raise click.UsageError("say what to measure: --sparse")

@@ -1,0 +1,46 @@
+"""Reconstructions that come in other files than runs: coefficient tables, with what is needed to read them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .coefficients import read_whitening
+from .library import open_model
+from .morphable import MorphableModel
+from .pose import Convention
+from .runs import Run, run_from_coefficients
+from .tables import Table, read_table
+from .vertex_files import Frame
+
+RUN_SUFFIXES = frozenset({".h5", ".hdf5"})
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """How to read an input that does not say everything itself; None leaves it to the input or to the default.
+
+    rows: the list that names the rows of arrays. whitening: of raw network outputs. boxes: crop boxes. model: the
+    face model. convention: of crop points. frame: of vertex files. origin: the first pixel of landmarks.
+    """
+
+    rows: Path | None = None
+    whitening: Path | None = None
+    boxes: Path | None = None
+    model: Path | None = None
+    convention: Convention | None = None
+    frame: Frame | None = None
+    origin: int | None = None
+
+
+def run_from_table(table: Table, options: InputOptions) -> tuple[Run, MorphableModel]:
+    """The run that a table of coefficients stands for, and the model they belong to.
+
+    Without `options.boxes` the faces stay in their crops (box kind `none`).
+    """
+    model = open_model(options.model)
+    values = table.values
+    if options.whitening is not None:
+        values = read_whitening(options.whitening).unwhiten(values)
+    boxes = None
+    if options.boxes is not None:
+        boxes = read_table(options.boxes, options.rows, (4,), "boxes").rows(table.names)
+    return run_from_coefficients(table.names, values, model, options.convention or "3ddfa", boxes), model

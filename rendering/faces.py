@@ -1,0 +1,161 @@
+"""The faces to draw: a run, coefficients, or vertex files, each giving its vertices in the frame that is asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..models.boxes import crop_from_image, image_from_crop
+from ..models.errors import FileError, NamesError
+from ..models.inputs import RUN_SUFFIXES, InputOptions, run_from_table
+from ..models.library import open_model
+from ..models.morphable import MorphableModel
+from ..models.photos import SUFFIXES, read_photo
+from ..models.pose import CONVENTIONS, crop_from_crop_up, crop_up_from_crop
+from ..models.runs import OK, Run, photo_from_crop
+from ..models.tables import Table, read_table
+from ..models.vertex_files import Frame, mat_names, read_vertex_file, recognise_frame
+
+
+class Faces(Protocol):
+    """n faces of one model. `failed` names those that cannot be drawn, and why."""
+
+    model: MorphableModel
+    names: tuple[str, ...]
+    failed: dict[str, str]
+    terms: str
+
+    def photo_vertices(self, index: int) -> np.ndarray:
+        """(N, 3) float64, photo pixels from 0, y down: where the face lies, for pictures."""
+
+    def file_vertices(self, index: int, frame: Frame) -> np.ndarray:
+        """(N, 3) float64 as the original's files have them: `photo` pixels from 1, y down, or the `crop`, y up."""
+
+    def photo_path(self, index: int) -> Path | None:
+        """The photo of a face, if the input says which it is."""
+
+
+class RunFaces:
+    """The faces of a run (or of coefficients)."""
+
+    def __init__(self, run: Run, model: MorphableModel) -> None:
+        self.model, self.terms = model, run.info.terms
+        rows = range(len(run))
+        labels = [run.names[i] if run.face[i] == 0 else f"{run.names[i]}_{run.face[i]}" for i in rows]
+        self._rows = [i for i in rows if run.status[i] == OK]
+        self.names = tuple(labels[i] for i in self._rows)
+        self.failed = {labels[i]: run.status[i] for i in rows if run.status[i] != OK}
+        self._run = run
+
+    def photo_vertices(self, index: int) -> np.ndarray:
+        return self._run.vertices(self._rows[index], self.model)
+
+    def file_vertices(self, index: int, frame: Frame) -> np.ndarray:
+        row = self._rows[index]
+        if frame == "crop":
+            return self._run.crop_up_vertices(row, self.model)
+        if self._run.box_kind[row] == "none":
+            raise FileError(
+                f"{self.names[index]} has no box, so no place in a photo: hand over --boxes, or --frame crop"
+            )
+        return self._run.matlab_vertices(row, self.model)
+
+    def photo_path(self, index: int) -> Path | None:
+        """The file the face was found in, unless that was a crop of the photo the face is placed in."""
+        row = self._rows[index]
+        cropped = self._run.info.settings.get("cropped", False) and self._run.box_kind[row] != "none"
+        return Path(self._run.paths[row]) if self._run.paths[row] and not cropped else None
+
+
+class VertexFaces:
+    """The faces of a folder of vertex files, or of one."""
+
+    def __init__(self, paths: list[Path], options: InputOptions) -> None:
+        self.model = open_model(options.model)
+        self.terms = f"face model: {self.model.terms}"
+        self.names = tuple(path.stem for path in paths)
+        self.failed: dict[str, str] = {}
+        self._paths, self._frame = paths, options.frame
+        self._convention = options.convention or CONVENTIONS[0]
+        self._boxes: Table | None = None
+        if options.boxes is not None:
+            self._boxes = read_table(options.boxes, options.rows, (4,), "boxes")
+
+    def _read(self, index: int) -> tuple[np.ndarray, Frame]:
+        path = self._paths[index]
+        vertices = read_vertex_file(path, len(self.model.mean))
+        return vertices, self._frame or recognise_frame(vertices, self.model, path)
+
+    def _box(self, index: int) -> np.ndarray:
+        if self._boxes is None:
+            raise FileError(f"{self._paths[index]} is of one frame only: the other one needs the crop's --boxes")
+        return self._boxes.rows([self.names[index]])[0]
+
+    def photo_vertices(self, index: int) -> np.ndarray:
+        vertices, frame = self._read(index)
+        if frame == "photo":
+            return vertices - [1, 1, 0]
+        crop = crop_from_crop_up(vertices, self._convention)
+        return photo_from_crop(crop, self._box(index), self._convention)
+
+    def file_vertices(self, index: int, frame: Frame) -> np.ndarray:
+        vertices, own = self._read(index)
+        if own == frame:
+            return vertices
+        if frame == "photo":
+            return image_from_crop(crop_from_crop_up(vertices, self._convention), self._box(index))
+        return crop_up_from_crop(crop_from_image(vertices, self._box(index)), self._convention)
+
+    def own_vertices(self, index: int) -> np.ndarray:
+        """As the file has them, whatever their frame."""
+        return self._read(index)[0]
+
+    def photo_path(self, index: int) -> Path | None:
+        return find_photo(self._paths[index].parent, self.names[index])
+
+
+def open_faces(path: Path, options: InputOptions) -> RunFaces | VertexFaces:
+    """The faces in a run, a coefficients table, a folder of vertex `.mat` or one such file.
+
+    Raises FileError where `path` is none of these.
+    """
+    if path.is_dir():
+        names = mat_names(path)
+        if not names:
+            raise FileError(f"{path} holds no vertex files (.mat)")
+        return VertexFaces([path / f"{name}.mat" for name in names], options)
+    if not path.exists():
+        raise FileError(f"cannot read {path}: no such file or folder")
+    if path.suffix.lower() == ".mat":
+        return VertexFaces([path], options)
+    if path.suffix.lower() in RUN_SUFFIXES:
+        run = Run.load(path)
+        return RunFaces(run, open_model(options.model, run.info.basis_id, str(path)))
+    table = read_table(path, options.rows, range(13, 1000), "coefficients")
+    return RunFaces(*run_from_table(table, options))
+
+
+def find_photo(folder: Path, name: str) -> Path | None:
+    """The picture called `name` in a folder."""
+    return next((path for suffix in sorted(SUFFIXES) if (path := folder / f"{name}{suffix}").is_file()), None)
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Where photos are looked for: a folder, or the place the input itself names."""
+
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.folder is not None and not self.folder.is_dir():
+            raise FileError(f"--photos {self.folder} is not a folder")
+
+    def read(self, faces: Faces, index: int) -> np.ndarray:
+        """The photo of a face: (H, W, 3) uint8 RGB. Raises NamesError where there is none, FileError if unreadable."""
+        name = faces.names[index]
+        path = faces.photo_path(index) if self.folder is None else find_photo(self.folder, name)
+        if path is None:
+            where = f"in {self.folder}" if self.folder is not None else "known: hand over --photos"
+            raise NamesError(f"no photo of {name} is {where}")
+        return read_photo(path)

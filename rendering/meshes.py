@@ -1,0 +1,125 @@
+"""Meshes as files: Wavefront OBJ, plain or as the original code wrote it, and MATLAB vertex files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..models.errors import DegenerateFaceError, ShapeError, TwodaslError
+from ..models.files import whole_file
+
+
+def check_mesh(vertices: np.ndarray, triangles: np.ndarray) -> None:
+    """Raise ShapeError unless vertices are (N, 3), triangles (T, 3) of integers, and each index is a vertex's."""
+    _check_vertices(vertices)
+    if triangles.ndim != 2 or triangles.shape[1] != 3 or triangles.dtype.kind not in "iu":
+        raise ShapeError(f"triangles is {triangles.shape} {triangles.dtype}; (T, 3) of integers is expected")
+    if triangles.size and not 0 <= triangles.min() <= triangles.max() < len(vertices):
+        wrong = triangles.min() if triangles.min() < 0 else triangles.max()
+        raise ShapeError(f"a triangle points at vertex {wrong}; there are {len(vertices)}, counted from 0")
+
+
+def check_finite(points: np.ndarray, what: str = "vertices") -> None:
+    """Raise DegenerateFaceError if there are no points or some of (N, C) are NaN or infinite."""
+    wrong = np.flatnonzero(~np.isfinite(points).all(axis=1))
+    if len(points) == 0:
+        raise DegenerateFaceError(f"the face has no {what}")
+    if len(wrong):
+        raise DegenerateFaceError(
+            f"{len(wrong)} of {len(points)} {what} are NaN or infinite, the first is number {wrong[0]} (from 0)"
+        )
+
+
+def write_obj(
+    path: Path,
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    colors: np.ndarray | None = None,
+    comments: Sequence[str] = (),
+) -> None:
+    """Write a Wavefront OBJ file with `v x y z` or `v x y z r g b` and `f a b c` lines only.
+
+    vertices: (N, 3) float, written in the frame they are in; OBJ viewers expect y up. Nine significant digits, so
+    that reading them as float32 gives float32 vertices back exactly. triangles: (T, 3) int, indices from 0 here and
+    from 1 in the file, counter-clockwise seen from outside. colors: (N, 3) float, RGB 0..1, four decimals.
+    comments: lines for the head of the file, in UTF-8.
+
+    Raises ShapeError, or DegenerateFaceError for no triangles or vertices that are not finite, before anything is
+    written; FileError where the file cannot be written. It appears whole or not at all.
+    """
+    _check_drawable(vertices, triangles)
+    line, rows = "v %.9g %.9g %.9g\n", np.asarray(vertices, np.float64)
+    if colors is not None:
+        _check_colors(colors, len(vertices))
+        line, rows = "v %.9g %.9g %.9g %.4f %.4f %.4f\n", np.concatenate([rows, colors], axis=1)
+    head = "".join(f"# {text}\n" for comment in comments for text in comment.splitlines())
+    with whole_file(path) as temporary:
+        temporary.write_bytes((head + _lines(line, rows) + _lines("f %d %d %d\n", _from_one(triangles))).encode())
+
+
+def write_obj_matlab(path: Path, vertices: np.ndarray, triangles: np.ndarray) -> None:
+    """Write the OBJ file of the original MATLAB code: from the second line on the same bytes.
+
+    It has dummy texture coordinates and names a material that no file defines (original pipeline, section 13, Q18).
+    vertices: (N, 3) float, six decimals, in the frame they are in: photo-frame faces stand on their heads in viewers
+    (Q19). triangles: (T, 3) int from 0, in the source's winding: `MorphableModel.source_triangles()`.
+    Raises what `write_obj` raises.
+    """
+    _check_drawable(vertices, triangles)
+    n = len(vertices)
+    parts = [
+        "# face mesh in the layout of the original 2DASL code\ng\n# object curobj to come\n",
+        f"# {n} vertex\n",
+        _lines("v %f %f %f\n", np.asarray(vertices, np.float64)),
+        f"# {n} vertex texture\n",
+        "vt -1.000000 -1.000000\n" * n,
+        "g curobj_export\nusemtl bump_map\n",
+        f"# {len(triangles)} faces\n",
+        _lines("f %d/%d %d/%d %d/%d\n", np.repeat(_from_one(triangles), 2, axis=1)),
+    ]
+    with whole_file(path) as temporary:
+        temporary.write_bytes("".join(parts).encode("ascii"))
+
+
+def write_vertex_mat(path: Path, vertices: np.ndarray) -> None:
+    """Write a vertex file of the original code: MATLAB 5, uncompressed, one variable `vertex`, float32 (3, N).
+
+    vertices: (N, 3) float, in the frame they are in (files of this name and shape come in two, Q2).
+    Raises ShapeError, or DegenerateFaceError for none or vertices that are not finite, before anything is written.
+    """
+    from scipy.io import savemat
+
+    _check_vertices(vertices)
+    check_finite(vertices)
+    # An open file: handed a path, savemat would append .mat to other names.
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        variables = {"vertex": np.ascontiguousarray(vertices.T, np.float32)}
+        savemat(file, variables, do_compression=False)  # type: ignore[arg-type]  # the stubs know paths only
+
+
+def _check_vertices(vertices: np.ndarray) -> None:
+    if vertices.ndim != 2 or vertices.shape[1] != 3:
+        raise ShapeError(f"vertices is {vertices.shape}; (N, 3), one row per vertex, is expected")
+
+
+def _check_drawable(vertices: np.ndarray, triangles: np.ndarray) -> None:
+    check_mesh(vertices, triangles)
+    check_finite(vertices)
+    if len(triangles) == 0:
+        raise DegenerateFaceError("the mesh has no triangles")
+
+
+def _check_colors(colors: np.ndarray, count: int) -> None:
+    if colors.shape != (count, 3):
+        raise ShapeError(f"colors is {colors.shape}; ({count}, 3), one RGB row per vertex, is expected")
+    if not (colors.min() >= 0 and colors.max() <= 1):
+        raise TwodaslError(f"colors go from {colors.min():g} to {colors.max():g}; 0 to 1 is expected")
+
+
+def _from_one(triangles: np.ndarray) -> np.ndarray:
+    return triangles.astype(np.int64) + 1
+
+
+def _lines(line: str, rows: np.ndarray) -> str:
+    """`line`, a template for one row, filled in for every row: one formatting for the whole array is the fastest."""
+    return (line * len(rows)) % tuple(rows.ravel().tolist())

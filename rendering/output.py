@@ -1,0 +1,38 @@
+"""`-o`: a file name writes one file, a folder many."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..models.errors import NamesError
+from ..models.files import check_output, make_folder
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the files of some names go. A single file where `path` ends in one of `suffixes`, else a folder."""
+
+    path: Path
+    suffixes: Sequence[str]
+    overwrite: bool = False
+
+    @property
+    def is_file(self) -> bool:
+        return self.path.suffix.lower() in self.suffixes and not self.path.is_dir()
+
+    def prepare(self, names: Sequence[str]) -> None:
+        """Raise NamesError for several faces into one file, FileError where it exists or cannot be written."""
+        if not self.is_file:
+            make_folder(self.path)
+            return
+        if len(names) != 1:
+            raise NamesError(f"{len(names)} faces do not go into the one file {self.path}: -o names a folder for many")
+        check_output(self.path, self.overwrite)
+
+    def file(self, name: str) -> Path:
+        """The file of a name; in a folder it has the first of the suffixes."""
+        return self.path if self.is_file else self.path / f"{name}{self.suffixes[0]}"
+
+    def done(self, name: str) -> bool:
+        """Whether a folder holds the file already and may keep it, so that a stopped command goes on."""
+        return not self.is_file and not self.overwrite and self.file(name).exists()

@@ -1,0 +1,271 @@
+"""The z-buffer against the slowest possible one, pixel by pixel, and against exact fractions."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twodasl.models.errors import ShapeError
+from twodasl.models.files import read_mat
+from twodasl.models.morphable import MorphableModel
+from twodasl.rendering import rasterizer
+from twodasl.rendering.rasterizer import Fragments, interpolate, rasterize
+
+WIDTH, HEIGHT = 13, 11
+
+
+def slow_rasterize(
+    vertices: np.ndarray, triangles: np.ndarray, width: int, height: int, cull: bool = False
+) -> Fragments:
+    """The documented rule, one pixel and one triangle at a time, in Python floats (IEEE float64)."""
+    triangle = np.full((height, width), -1, np.int32)
+    depth = np.full((height, width), -np.inf)
+    barycentric = np.zeros((height, width, 3))
+    for t, corners in enumerate(triangles):
+        points = [tuple(float(value) for value in vertices[corner]) for corner in corners]
+        if not all(abs(value) <= 1e100 for point in points for value in point):
+            continue
+        (ax, ay, az), (bx, by, bz), (cx, cy, cz) = points
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if area == 0 or (cull and area > 0):
+            continue
+        sign = 1.0 if area > 0 else -1.0
+        for y in range(height):
+            for x in range(width):
+                ea = ((bx - x) * (cy - y) - (by - y) * (cx - x)) * sign
+                eb = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) * sign
+                ec = ((ax - x) * (by - y) - (ay - y) * (bx - x)) * sign
+                total = ea + eb + ec
+                if min(ea, eb, ec) < 0 or not total > 0:
+                    continue
+                z = az + ((eb / total) * (bz - az) + (ec / total) * (cz - az))
+                if z > depth[y, x]:  # triangles come in order: an equal z leaves the earlier one
+                    triangle[y, x], depth[y, x] = t, z
+                    barycentric[y, x] = ea / total, eb / total, ec / total
+    return Fragments(triangle, depth, barycentric)
+
+
+def assert_same(found: Fragments, expected: Fragments) -> None:
+    np.testing.assert_array_equal(found.triangle, expected.triangle)
+    np.testing.assert_array_equal(found.depth, expected.depth)
+    np.testing.assert_array_equal(found.barycentric, expected.barycentric)
+
+
+def on_grid(low: int, high: int) -> st.SearchStrategy[float]:
+    """Whole, half and quarter pixels: edges through pixel centres, ties and zero areas are then common."""
+    return st.integers(4 * low, 4 * high).map(lambda quarters: quarters / 4)
+
+
+@st.composite
+def meshes(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Up to 12 triangles on up to 12 vertices, in and around the picture, in arbitrary or in quarter pixels."""
+    grid = draw(st.booleans())
+    x = on_grid(-5, WIDTH + 5) if grid else st.floats(-20, WIDTH + 20)
+    z = on_grid(0, 1) if grid else st.floats(-5, 5)
+    n = draw(st.integers(3, 12))
+    vertices = np.array(draw(st.lists(st.tuples(x, x, z), min_size=n, max_size=n)), np.float64)
+    corner = st.integers(0, n - 1)
+    triangles = np.array(draw(st.lists(st.tuples(corner, corner, corner), min_size=1, max_size=12)), np.int32)
+    return vertices, triangles
+
+
+@settings(max_examples=80, deadline=None)
+@given(mesh=meshes(), cull=st.booleans())
+def test_every_pixel_is_the_slow_rasterizers(mesh: tuple[np.ndarray, np.ndarray], cull: bool) -> None:
+    found = rasterize(*mesh, WIDTH, HEIGHT, cull=cull)
+    assert_same(found, slow_rasterize(*mesh, WIDTH, HEIGHT, cull))
+
+
+@settings(max_examples=30, deadline=None)
+@given(mesh=meshes())
+def test_rounds_of_a_few_candidates_change_nothing(mesh: tuple[np.ndarray, np.ndarray]) -> None:
+    whole = rasterize(*mesh, WIDTH, HEIGHT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rasterizer, "CANDIDATES", 7)
+        assert_same(rasterize(*mesh, WIDTH, HEIGHT), whole)
+
+
+def exact_z(points: np.ndarray, x: int, y: int) -> Fraction | None:
+    """z of a triangle (3, 3) at a pixel centre in exact fractions, None where it is not covered."""
+    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = [[Fraction(float(value)) for value in point] for point in points]
+    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+    if area == 0:
+        return None
+    weights = (
+        ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area,
+        ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area,
+        ((ax - x) * (by - y) - (ay - y) * (bx - x)) / area,
+    )
+    return None if min(weights) < 0 else weights[0] * az + weights[1] * bz + weights[2] * cz
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_exact_arithmetic_agrees(seed: int) -> None:
+    """Vertices on quarter pixels: float64 cross products are exact there, so coverage is too."""
+    rng = np.random.default_rng(seed)
+    vertices = rng.integers(-8, 4 * WIDTH + 8, (9, 3)) / 4
+    triangles = rng.integers(0, 9, (8, 3)).astype(np.int32)
+    found = rasterize(vertices, triangles, WIDTH, HEIGHT)
+    for y in range(HEIGHT):
+        for x in range(WIDTH):
+            reached = [z for t in triangles if (z := exact_z(vertices[t], x, y)) is not None]
+            assert found.covered[y, x] == bool(reached)
+            if reached:
+                assert found.depth[y, x] == pytest.approx(float(max(reached)), abs=1e-12)
+
+
+def square(left: float, top: float, right: float, bottom: float, z: float) -> np.ndarray:
+    return np.array([(left, top, z), (right, top, z), (right, bottom, z), (left, bottom, z)], np.float64)
+
+
+SQUARE = np.array([(0, 2, 1), (0, 3, 2)], np.int32)  # counter-clockwise on the picture, y pointing down
+
+
+def test_edges_are_closed_and_ties_go_to_the_lowest_index() -> None:
+    """On paper: corners at pixels (2, 1) and (5, 4) cover 4 x 4 pixels, the diagonal belongs to triangle 0."""
+    found = rasterize(square(2, 1, 5, 4, 7), SQUARE, 8, 6)
+    expected = np.full((6, 8), -1)
+    expected[1:5, 2:6] = np.where(np.tri(4, k=-1), 1, 0)
+    np.testing.assert_array_equal(found.triangle, expected)
+    assert (found.depth[expected >= 0] == 7).all()
+    turned = rasterize(square(2, 1, 5, 4, 7), SQUARE[::-1], 8, 6)
+    expected[1:5, 2:6] = np.where(np.tri(4), 0, 1)
+    np.testing.assert_array_equal(turned.triangle, expected)
+
+
+def test_larger_z_is_nearer_whatever_the_order() -> None:
+    vertices = np.concatenate([square(0, 0, 4, 4, 1), square(2, 2, 6, 6, 2)])
+    for triangles in (np.concatenate([SQUARE, SQUARE + 4]), np.concatenate([SQUARE + 4, SQUARE])):
+        found = rasterize(vertices, triangles, 8, 8)
+        assert (found.depth[2:7, 2:7] == 2).all()
+        assert (found.depth[:2, :5] == 1).all()
+
+
+def test_cull_leaves_out_clockwise_triangles() -> None:
+    vertices = square(1, 1, 4, 4, 0)
+    assert rasterize(vertices, SQUARE, 6, 6, cull=True).covered.sum() == 16
+    assert not rasterize(vertices, SQUARE[:, ::-1], 6, 6, cull=True).covered.any()
+    assert rasterize(vertices, SQUARE[:, ::-1], 6, 6).covered.sum() == 16
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e200])
+@pytest.mark.parametrize("axis", range(3))
+def test_a_vertex_that_is_not_finite_takes_only_its_triangles_along(value: float, axis: int) -> None:
+    vertices = square(0, 0, 3, 3, 0)
+    vertices[3, axis] = value  # of the second triangle only
+    for first in range(3):
+        found = rasterize(vertices, np.roll(SQUARE, first, axis=1), 4, 4)
+        np.testing.assert_array_equal(found.triangle, np.where(np.tri(4, k=-1), -1, 0))
+
+
+def test_nothing_is_drawn_without_area_or_outside_the_picture() -> None:
+    line = np.array([(0, 0, 0), (2, 2, 0), (5, 5, 0), (3, 0, 0)])
+    assert not rasterize(line, np.array([(0, 1, 2), (0, 0, 3), (1, 1, 1)]), 6, 6).covered.any()
+    for shift in ((-20, 0, 0), (20, 0, 0), (0, -20, 0), (0, 20, 0), (1e30, 1e30, 0)):
+        assert not rasterize(square(0, 0, 3, 3, 0) + shift, SQUARE, 6, 6).covered.any()
+    empty = rasterize(square(0, 0, 3, 3, 0), np.zeros((0, 3), np.int32), 6, 5)
+    assert empty.triangle.shape == (5, 6)
+    assert not empty.covered.any()
+
+
+def test_a_huge_triangle_is_cut_to_a_large_picture() -> None:
+    """More candidates than one round holds; the plane z = x + 2 y / 1000 is known at every pixel."""
+    vertices = np.array([(-1e6, -1e6), (3e6, -1e6), (0, 3e6)])
+    vertices = np.column_stack([vertices, vertices @ (1, 0.002)])
+    found = rasterize(vertices, np.array([(0, 1, 2)]), 1000, 700)
+    assert found.covered.all()
+    y, x = np.mgrid[:700, :1000]
+    np.testing.assert_allclose(found.depth, x + 0.002 * y, atol=1e-8)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_pixel_falls_between_triangles(seed: int) -> None:
+    """A turned grid larger than the picture covers all of it; seed 0 is not turned, its edges meet pixel centres."""
+    rng = np.random.default_rng(seed)
+    side = np.arange(-40.0, 41.0)
+    across, down = (part.ravel() for part in np.meshgrid(side, side))
+    angle = rng.uniform(0, np.pi) * (seed > 0)
+    scale = 1.0 if seed == 0 else rng.uniform(0.8, 1.2)
+    x = scale * (np.cos(angle) * across - np.sin(angle) * down) + 15
+    y = scale * (np.sin(angle) * across + np.cos(angle) * down) + 15
+    corner = (np.arange(80)[:, None] * 81 + np.arange(80)).ravel()
+    triangles = np.concatenate(
+        [np.stack([corner, corner + 1, corner + 81], 1), np.stack([corner + 1, corner + 82, corner + 81], 1)]
+    )
+    assert rasterize(np.stack([x, y, 0 * x], 1), triangles, 31, 31).covered.all()
+
+
+def test_the_real_mesh_at_random_pixels(data: Path, bfm: MorphableModel) -> None:
+    """All 105,840 triangles at 120 pixels each, by the rule, written out for one pixel."""
+    path = data / "aflw2000" / "evaluation" / "3D_results_plot" / "image00074.mat"
+    vertices = read_mat(path, "vertex")["vertex"].T.astype(np.float64) - (1, 1, 0)
+    found = rasterize(vertices, bfm.triangles, 450, 450)
+    a, b, c = (vertices[bfm.triangles[:, k]].T for k in range(3))
+    rng = np.random.default_rng(0)
+    rows, columns = np.nonzero(found.covered)
+    picked = rng.choice(len(rows), 90, replace=False)
+    pixels = [*zip(columns[picked], rows[picked], strict=True), *rng.integers(0, 450, (30, 2))]
+    for x, y in pixels:
+        ea = (b[0] - x) * (c[1] - y) - (b[1] - y) * (c[0] - x)
+        eb = (c[0] - x) * (a[1] - y) - (c[1] - y) * (a[0] - x)
+        ec = (a[0] - x) * (b[1] - y) - (a[1] - y) * (b[0] - x)
+        covered = np.flatnonzero((np.minimum(np.minimum(ea, eb), ec) >= 0) | (np.maximum(np.maximum(ea, eb), ec) <= 0))
+        assert found.covered[y, x] == bool(len(covered))
+        if len(covered):
+            ea, eb, ec = ea[covered], eb[covered], ec[covered]
+            total = ea + eb + ec
+            az, bz, cz = (corner[2, covered] for corner in (a, b, c))
+            z = az + ((eb / total) * (bz - az) + (ec / total) * (cz - az))
+            assert found.triangle[y, x] == covered[np.argmax(z)]
+            assert found.depth[y, x] == z.max()
+
+
+@settings(max_examples=30, deadline=None)
+@given(mesh=meshes())
+def test_interpolated_positions_are_the_pixels(mesh: tuple[np.ndarray, np.ndarray]) -> None:
+    """The vertices' own x and y, interpolated, give each pixel's column and row (slivers amplify rounding)."""
+    vertices, triangles = mesh
+    fragments = rasterize(vertices, triangles, WIDTH, HEIGHT)
+    a, b, c = (vertices[triangles[:, k], :2] for k in range(3))
+    area = np.abs((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0])
+    y, x = np.nonzero(fragments.covered & (area[fragments.triangle] > 1e-3))
+    picture = interpolate(fragments, triangles, vertices)
+    np.testing.assert_allclose(picture[y, x, :2], np.stack([x, y], axis=1), atol=1e-8)
+    assert (picture[~fragments.covered] == 0).all()
+
+
+def test_inputs_stay_as_they_were() -> None:
+    vertices, triangles = square(0, 0, 3, 3, 0).astype(np.float32), SQUARE.copy()
+    before = vertices.copy()
+    first, second = rasterize(vertices, triangles, 5, 5), rasterize(vertices, triangles, 5, 5)
+    assert_same(first, second)
+    np.testing.assert_array_equal(vertices, before)
+    np.testing.assert_array_equal(triangles, SQUARE)
+    assert first.triangle.dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    ("vertices", "triangles", "message"),
+    [
+        (np.zeros((4, 2)), SQUARE, r"\(N, 3\)"),
+        (np.zeros((4, 3)), SQUARE[:, :2], r"\(T, 3\)"),
+        (np.zeros((4, 3)), SQUARE.astype(np.float64), "integers"),
+        (np.zeros((3, 3)), SQUARE, "vertex 3; there are 3"),
+        (np.zeros((4, 3)), SQUARE - 1, "vertex -1"),
+    ],
+)
+def test_arrays_that_do_not_fit_raise(vertices: np.ndarray, triangles: np.ndarray, message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        rasterize(vertices, triangles, 4, 4)
+
+
+def test_pictures_without_pixels_and_other_values_raise() -> None:
+    with pytest.raises(ShapeError, match="0 x 4"):
+        rasterize(square(0, 0, 3, 3, 0), SQUARE, 0, 4)
+    fragments = rasterize(square(0, 0, 3, 3, 0), SQUARE, 4, 4)
+    with pytest.raises(ShapeError, match=r"\(N, C\)"):
+        interpolate(fragments, SQUARE, np.zeros(4))
+    with pytest.raises(ShapeError, match="3 rows"):
+        interpolate(fragments, SQUARE, np.zeros((3, 1)))
