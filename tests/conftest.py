@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from twodasl.models.morphable import MorphableModel
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,6 +20,8 @@ def _find_data() -> Path | None:
 def data() -> Path:
     """The real data kit (research-only; never in the repository)."""
     found = _find_data()
+    if found is None and os.environ.get("TWODASL_DATA"):
+        pytest.fail(f"TWODASL_DATA is {os.environ['TWODASL_DATA']}, which holds no data kit (bfm/ is missing)")
     if found is None:
         pytest.skip("real data absent: set TWODASL_DATA to the data kit's folder")
     return found

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from twodasl.models.errors import FileError, NamesError
 from twodasl.models.files import check_output, read_mat, read_npy, read_pickle, whole_file
 from twodasl.models.tables import image_name, read_names, read_table

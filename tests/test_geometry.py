@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from twodasl.models.boxes import (
     box_from_face_box,
     box_from_landmarks,

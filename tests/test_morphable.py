@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+
 from twodasl.models.errors import BasisError, FileError, ShapeError
 from twodasl.models.importers import import_model
 from twodasl.models.library import open_model, register, registered

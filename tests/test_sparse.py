@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.command import run_command
 from twodasl.evaluation.nme import nme, yaw_bin, z_from_minimum
 from twodasl.evaluation.predictions import open_prediction
 from twodasl.evaluation.protocols import PROTOCOLS
@@ -18,8 +20,6 @@ from twodasl.evaluation.truth import Truth, open_truth
 from twodasl.models.errors import DegenerateFaceError, FileError, NamesError, ShapeError
 from twodasl.models.inputs import InputOptions
 from twodasl.models.morphable import MorphableModel
-
-from tests.command import run_command
 
 # --- the metric ---------------------------------------------------------------------------------
 

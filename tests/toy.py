@@ -1,6 +1,7 @@
 """An invented face model: half an ellipsoid with 68 landmarks on it, 40 + 10 smooth random components."""
 
 import numpy as np
+
 from twodasl.models.morphable import MorphableModel
 
 
