@@ -96,11 +96,11 @@ def _scipy_icp(source: np.ndarray, target: np.ndarray, tolerance: float, max_ite
     tree, matrix, moved = KDTree(target), np.eye(4), source
     distances, nearest = tree.query(moved, workers=-1)
     for _ in range(max_iterations):
-        last = np.sqrt((distances**2).mean())
+        last = np.sqrt(np.mean(distances**2))
         step = _rigid_step(moved, target[nearest])
         matrix, moved = step @ matrix, _move(moved, step)
         distances, nearest = tree.query(moved, workers=-1)
-        if abs(np.sqrt((distances**2).mean()) - last) < tolerance:
+        if abs(np.sqrt(np.mean(distances**2)) - last) < tolerance:
             break
     return matrix
 
@@ -123,4 +123,4 @@ def _rmse(points: np.ndarray, target: np.ndarray) -> float:
     from scipy.spatial import KDTree
 
     distances, _ = KDTree(target).query(points, workers=-1)
-    return float(np.sqrt((distances**2).mean()))
+    return float(np.sqrt(np.mean(distances**2)))

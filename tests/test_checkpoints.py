@@ -15,17 +15,17 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+
 from twodasl.models.checkpoints import (
-    KINDS,
     Weights,
     WeightsError,
-    import_checkpoint,
     register_weights,
     registered_weights,
     weights_folder,
 )
 from twodasl.models.coefficients import Whitening, read_whitening
 from twodasl.models.errors import BasisError, FileError
+from twodasl.models.importers.checkpoints import KINDS, import_checkpoint
 from twodasl.models.morphable import MorphableModel, check_basis
 from twodasl.models.networks import Architecture
 
@@ -364,6 +364,15 @@ def test_code_is_refused_and_not_run(how: str, tmp_path: Path, toy_model: Morpha
         import_checkpoint(path, "2dasl", whitening_file(tmp_path), toy_model)
     assert not proof.exists()
     assert "\n" not in str(caught.value)
+
+
+def test_losses_beside_the_tensors_do_not_hinder_the_import(tmp_path: Path, toy_model: MorphableModel) -> None:
+    """Training scripts of that time saved numpy scalars too; they are data and are read as such."""
+    network = Architecture("mobilenet-v1", 0.125, 3).build()
+    extra = {"epoch": 30, "best": np.float64(0.031), "loss": np.float32(2.5)}
+    torch.save({"state_dict": network.state_dict(), **extra}, tmp_path / "with_losses.pth.tar")
+    weights = import_checkpoint(tmp_path / "with_losses.pth.tar", "3ddfa", whitening_file(tmp_path), toy_model)
+    assert weights.architecture.width == 0.125
 
 
 def test_import_refuses_damaged_files(small_checkpoint: Path, tmp_path: Path, toy_model: MorphableModel) -> None:

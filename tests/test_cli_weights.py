@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from twodasl.models.checkpoints import KINDS, Weights
-from twodasl.models.morphable import MorphableModel
 
+from twodasl.models.checkpoints import Weights
+from twodasl.models.importers.checkpoints import KINDS
+from twodasl.models.morphable import MorphableModel
 from twodasl_cli import weights as commands
 from twodasl_cli.main import cli, main
 
@@ -37,6 +38,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 def files(tmp_path: Path, toy_model: MorphableModel, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     """A small 3DDFA checkpoint, its whitening and a face model, with an empty user's data folder."""
     import torch
+
     from twodasl.models.networks import MobileNetV1
 
     monkeypatch.setenv("TWODASL_HOME", str(tmp_path / "home"))

@@ -6,7 +6,7 @@ import click
 
 from .options import FILE, json_option, model_option, note, output_option, overwrite_option
 
-# The kinds of twodasl.models.checkpoints, spelt out so that the help needs no array library (a test compares them).
+# The kinds of twodasl.models.importers.checkpoints, spelt out so that the help needs no array library (a test compares them).
 KINDS = ("2dasl", "3ddfa", "3ddfa-v2")
 
 
@@ -30,8 +30,9 @@ def import_(
     Nothing in FILE is executed. The weights remember their whitening, their point convention and the face model
     whose coefficients they predict (--model, the one they were trained with).
     """
-    from twodasl.models.checkpoints import import_checkpoint, register_weights
+    from twodasl.models.checkpoints import register_weights
     from twodasl.models.files import check_output
+    from twodasl.models.importers.checkpoints import import_checkpoint
     from twodasl.models.library import open_model
 
     if output is not None:
