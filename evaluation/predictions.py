@@ -8,7 +8,7 @@ import numpy as np
 from ..models.boxes import BoxKind, image_from_crop, image_from_crop_exact
 from ..models.coefficients import split
 from ..models.errors import BasisError, FileError, NamesError
-from ..models.inputs import RUN_SUFFIXES, InputOptions, run_from_table
+from ..models.inputs import RUN_STATES, RUN_SUFFIXES, InputOptions, refuse_unread, run_from_table
 from ..models.library import open_model
 from ..models.morphable import MorphableModel
 from ..models.pose import Convention, crop_from_crop_up, crop_up_from_model
@@ -106,6 +106,7 @@ def open_prediction(path: Path, options: InputOptions, only: tuple[str, ...] | N
 
 
 def _from_run(path: Path, options: InputOptions) -> Prediction:
+    refuse_unread(options, (*RUN_STATES, "origin"), f"{path}, a run, which states them itself")
     run = Run.load(path)
     check_scorable(run, str(path))
     check_unique(run.names, f"{path} (an image with several faces)")
@@ -146,6 +147,7 @@ def _from_table(path: Path, options: InputOptions) -> Prediction:
     width = table.values.shape[1]
     if width in (136, 204):
         return _from_landmarks(path, table, options)
+    refuse_unread(options, ("frame_in", "origin"), f"{path}, coefficients")
     run, model = run_from_table(table, options)
     notes = (
         () if options.convention else ("coefficients are read in the convention '3ddfa'; --convention says otherwise",)
@@ -154,6 +156,7 @@ def _from_table(path: Path, options: InputOptions) -> Prediction:
 
 
 def _from_landmarks(path: Path, table: Table, options: InputOptions) -> Prediction:
+    refuse_unread(options, RUN_STATES, f"{path}, landmarks")
     points = table.values.reshape(len(table.names), 68, -1)
     notes: tuple[str, ...] = ()
     if options.origin is None:
@@ -167,10 +170,12 @@ def _from_landmarks(path: Path, table: Table, options: InputOptions) -> Predicti
 def _from_folder(path: Path, options: InputOptions, only: tuple[str, ...] | None) -> Prediction:
     kpt = sorted(path.glob(f"*{PRNET_SUFFIX}"))
     if kpt:
+        refuse_unread(options, RUN_STATES, f"{path}, PRNet's landmarks")
         return _from_prnet(path, [p for p in kpt if only is None or _prnet_name(p) in set(only)], options)
     names = tuple(name for name in mat_names(path) if only is None or name in set(only))
     if not names:
         raise FileError(f"{path} holds no predictions: vertex files (.mat) or PRNet's *{PRNET_SUFFIX} are expected")
+    refuse_unread(options, ("whitening", "origin"), f"{path}, vertex files")
     return _from_vertices(path, names, options)
 
 
@@ -180,7 +185,7 @@ def _from_vertices(path: Path, names: tuple[str, ...], options: InputOptions) ->
     for row, name in enumerate(names):
         file = path / f"{name}.mat"
         vertices = read_vertex_file(file, len(model.mean))
-        frames[name] = options.frame or recognise_frame(vertices, model, file)
+        frames[name] = options.frame_in or recognise_frame(vertices, model, file)
         landmarks[row] = vertices[model.landmark_ids]
     if len(set(frames.values())) > 1:
         odd = [name for name in names if frames[name] != frames[names[0]]]

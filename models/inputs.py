@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .coefficients import read_whitening
+from .errors import TwodaslError
 from .library import open_model
 from .morphable import MorphableModel
 from .pose import Convention
@@ -13,13 +14,16 @@ from .vertex_files import Frame
 
 RUN_SUFFIXES = frozenset({".h5", ".hdf5"})
 
+# What a run states itself, so that an option could only contradict it.
+RUN_STATES = ("whitening", "boxes", "convention", "frame_in")
+
 
 @dataclass(frozen=True)
 class InputOptions:
     """How to read an input that does not say everything itself; None leaves it to the input or to the default.
 
     rows: the list that names the rows of arrays. whitening: of raw network outputs. boxes: crop boxes. model: the
-    face model. convention: of crop points. frame: of vertex files. origin: the first pixel of landmarks.
+    face model. convention: of crop points. frame_in: of vertex files. origin: the first pixel of landmarks.
     """
 
     rows: Path | None = None
@@ -27,7 +31,7 @@ class InputOptions:
     boxes: Path | None = None
     model: Path | None = None
     convention: Convention | None = None
-    frame: Frame | None = None
+    frame_in: Frame | None = None
     origin: int | None = None
 
 
@@ -44,3 +48,10 @@ def run_from_table(table: Table, options: InputOptions) -> tuple[Run, MorphableM
     if options.boxes is not None:
         boxes = read_table(options.boxes, options.rows, (4,), "boxes").rows(table.names)
     return run_from_coefficients(table.names, values, model, options.convention or "3ddfa", boxes), model
+
+
+def refuse_unread(options: InputOptions, unread: tuple[str, ...], what: str) -> None:
+    """Raise TwodaslError for options that were given but that reading `what` would leave unread."""
+    given = [f"--{name.replace('_', '-')}" for name in unread if getattr(options, name) is not None]
+    if given:
+        raise TwodaslError(f"{' and '.join(given)} cannot be given for {what}")

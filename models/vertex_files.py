@@ -35,7 +35,9 @@ def read_vertex_file(path: Path, vertices: int | None = None) -> np.ndarray:
     if vertices is not None and len(points) != vertices:
         known = KNOWN_SIZES.get(len(points))
         named = f" ({known})" if known else ""
-        raise FileError(f"{path} has {len(points)} vertices{named}; the face model has {vertices}")
+        raise FileError(
+            f"{path} has {len(points)} vertices{named}; the face model has {vertices}: hand over the mesh's own --model"
+        )
     if not np.isfinite(points).all():
         raise FileError(f"{path}: 'vertex' holds values that are not finite")
     return points
@@ -43,17 +45,25 @@ def read_vertex_file(path: Path, vertices: int | None = None) -> np.ndarray:
 
 def recognise_frame(points: np.ndarray, model: MorphableModel, path: Path) -> Frame:
     """The frame of a mesh (N, 3), from the mesh itself: a y-down picture is a mirror image of the face model, so the
-    affine map between the two has a negative determinant. Raises FileError where neither frame fits."""
+    affine map between the two has a negative determinant. Raises FileError where neither frame fits, or a flat mesh
+    does not tell."""
     ids = model.landmark_ids
     source = model.mean[ids].astype(np.float64)
     target = points[ids]
     affine = np.linalg.lstsq(source - source.mean(axis=0), target - target.mean(axis=0), rcond=None)[0]
+    stretch = np.linalg.svd(affine, compute_uv=False)
+    if stretch[2] <= 1e-3 * stretch[0]:
+        raise FileError(f"{path}: its vertices lie in a plane or a point; a face in the order of the model is expected")
     if np.linalg.det(affine) < 0:
         return "photo"
     low, high = target[:, :2].min(axis=0), target[:, :2].max(axis=0)
     if (low > -CROP_SIZE / 2).all() and (high < 1.5 * CROP_SIZE).all():
         return "crop"
-    raise FileError(f"{path}: the frame of its vertices is neither photo (y down) nor crop (y up); say it with --frame")
+    raise FileError(
+        f"{path}: its frame is not recognised: y points up, as in the {CROP_SIZE}-pixel crop, but the landmarks span "
+        f"{low[0]:.0f}..{high[0]:.0f} x {low[1]:.0f}..{high[1]:.0f}; say which frame it is with "
+        "--frame-in"
+    )
 
 
 def mat_names(folder: Path) -> tuple[str, ...]:

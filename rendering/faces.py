@@ -7,14 +7,14 @@ from typing import Protocol
 import numpy as np
 
 from ..models.boxes import crop_from_image, image_from_crop
-from ..models.errors import FileError, NamesError
-from ..models.inputs import RUN_SUFFIXES, InputOptions, run_from_table
+from ..models.errors import FileError, NamesError, ShapeError
+from ..models.inputs import RUN_STATES, RUN_SUFFIXES, InputOptions, refuse_unread, run_from_table
 from ..models.library import open_model
-from ..models.morphable import MorphableModel
+from ..models.morphable import LANDMARKS, MorphableModel
 from ..models.photos import SUFFIXES, read_photo
-from ..models.pose import CONVENTIONS, crop_from_crop_up, crop_up_from_crop
+from ..models.pose import CONVENTIONS, CROP_SIZE, crop_from_crop_up, crop_up_from_crop
 from ..models.runs import OK, Run, photo_from_crop
-from ..models.tables import Table, read_table
+from ..models.tables import Table, check_unique, read_table
 from ..models.vertex_files import Frame, mat_names, read_vertex_file, recognise_frame
 
 
@@ -35,6 +35,9 @@ class Faces(Protocol):
     def photo_path(self, index: int) -> Path | None:
         """The photo of a face, if the input says which it is."""
 
+    def photo_size(self, index: int) -> tuple[int, int] | None:
+        """Width and height of the photo a face is placed in, pixels, if the input says them."""
+
 
 class RunFaces:
     """The faces of a run (or of coefficients)."""
@@ -43,6 +46,7 @@ class RunFaces:
         self.model, self.terms = model, run.info.terms
         rows = range(len(run))
         labels = [run.names[i] if run.face[i] == 0 else f"{run.names[i]}_{run.face[i]}" for i in rows]
+        check_unique(labels, "this input")
         self._rows = [i for i in rows if run.status[i] == OK]
         self.names = tuple(labels[i] for i in self._rows)
         self.failed = {labels[i]: run.status[i] for i in rows if run.status[i] != OK}
@@ -57,7 +61,8 @@ class RunFaces:
             return self._run.crop_up_vertices(row, self.model)
         if self._run.box_kind[row] == "none":
             raise FileError(
-                f"{self.names[index]} has no box, so no place in a photo: hand over --boxes, or --frame crop"
+                f"{self.names[index]} has no box, so no place in a photo: 'render mat --frame crop' writes it as it is; "
+                "coefficients take --boxes, and so does infer"
             )
         return self._run.matlab_vertices(row, self.model)
 
@@ -66,6 +71,13 @@ class RunFaces:
         row = self._rows[index]
         cropped = self._run.info.settings.get("cropped", False) and self._run.box_kind[row] != "none"
         return Path(self._run.paths[row]) if self._run.paths[row] and not cropped else None
+
+    def photo_size(self, index: int) -> tuple[int, int] | None:
+        row = self._rows[index]
+        width, height = (int(side) for side in self._run.image_size[row])
+        if width and height:
+            return width, height
+        return (CROP_SIZE, CROP_SIZE) if self._run.box_kind[row] == "none" else None
 
 
 class VertexFaces:
@@ -76,7 +88,7 @@ class VertexFaces:
         self.terms = f"face model: {self.model.terms}"
         self.names = tuple(path.stem for path in paths)
         self.failed: dict[str, str] = {}
-        self._paths, self._frame = paths, options.frame
+        self._paths, self._frame = paths, options.frame_in
         self._convention = options.convention or CONVENTIONS[0]
         self._boxes: Table | None = None
         if options.boxes is not None:
@@ -114,31 +126,39 @@ class VertexFaces:
     def photo_path(self, index: int) -> Path | None:
         return find_photo(self._paths[index].parent, self.names[index])
 
+    def photo_size(self, index: int) -> tuple[int, int] | None:
+        return None
+
 
 def open_faces(path: Path, options: InputOptions) -> RunFaces | VertexFaces:
     """The faces in a run, a coefficients table, a folder of vertex `.mat` or one such file.
 
-    Raises FileError where `path` is none of these.
+    Raises FileError where `path` is none of these, TwodaslError for options that mean nothing for it.
     """
-    if path.is_dir():
-        names = mat_names(path)
-        if not names:
-            raise FileError(f"{path} holds no vertex files (.mat)")
-        return VertexFaces([path / f"{name}.mat" for name in names], options)
     if not path.exists():
         raise FileError(f"cannot read {path}: no such file or folder")
-    if path.suffix.lower() == ".mat":
-        return VertexFaces([path], options)
+    if path.is_dir() or path.suffix.lower() == ".mat":
+        refuse_unread(options, ("whitening",), f"{path}, vertex files")
+        paths = [path / f"{name}.mat" for name in mat_names(path)] if path.is_dir() else [path]
+        if not paths:
+            raise FileError(f"{path} holds no vertex files (.mat)")
+        return VertexFaces(paths, options)
     if path.suffix.lower() in RUN_SUFFIXES:
+        refuse_unread(options, RUN_STATES, f"{path}, a run, which states them itself")
         run = Run.load(path)
         return RunFaces(run, open_model(options.model, run.info.basis_id, str(path)))
+    refuse_unread(options, ("frame_in",), f"{path}, coefficients")
     table = read_table(path, options.rows, range(13, 1000), "coefficients")
+    width = table.values.shape[1]
+    if width in (2 * LANDMARKS, 3 * LANDMARKS):
+        raise FileError(f"{path} holds {width} numbers a row, which are 68 landmarks; faces are drawn of coefficients")
     return RunFaces(*run_from_table(table, options))
 
 
 def find_photo(folder: Path, name: str) -> Path | None:
-    """The picture called `name` in a folder."""
-    return next((path for suffix in sorted(SUFFIXES) if (path := folder / f"{name}{suffix}").is_file()), None)
+    """The picture called `name` in a folder; its suffix may be in capitals."""
+    suffixes = [spelling for suffix in sorted(SUFFIXES) for spelling in (suffix, suffix.upper())]
+    return next((path for suffix in suffixes if (path := folder / f"{name}{suffix}").is_file()), None)
 
 
 @dataclass(frozen=True)
@@ -151,11 +171,27 @@ class Photos:
         if self.folder is not None and not self.folder.is_dir():
             raise FileError(f"--photos {self.folder} is not a folder")
 
-    def read(self, faces: Faces, index: int) -> np.ndarray:
-        """The photo of a face: (H, W, 3) uint8 RGB. Raises NamesError where there is none, FileError if unreadable."""
+    def under(self, faces: Faces, index: int, vertices: np.ndarray) -> np.ndarray:
+        """The photo under a face, (H, W, 3) uint8 RGB. vertices: (N, 3), its `photo_vertices`.
+
+        Raises NamesError where there is none, FileError if unreadable, ShapeError if the face is of one of another size
+        or lies outside.
+        """
         name = faces.names[index]
         path = faces.photo_path(index) if self.folder is None else find_photo(self.folder, name)
         if path is None:
             where = f"in {self.folder}" if self.folder is not None else "known: hand over --photos"
             raise NamesError(f"no photo of {name} is {where}")
-        return read_photo(path)
+        photo, expected = read_photo(path), faces.photo_size(index)
+        width, height = photo.shape[1], photo.shape[0]
+        if expected is not None and expected != (width, height):
+            raise ShapeError(
+                f"{path} is {width} x {height} pixels; {name} is placed in a picture of {expected[0]} x {expected[1]}"
+            )
+        x, y = vertices[:, 0], vertices[:, 1]
+        if not ((x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)).any():
+            raise ShapeError(
+                f"{name} lies at {x.min():.0f}..{x.max():.0f} x {y.min():.0f}..{y.max():.0f}, outside {path} of "
+                f"{width} x {height} pixels: is it another picture than the one the face was found in?"
+            )
+        return photo

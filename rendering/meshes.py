@@ -1,5 +1,6 @@
 """Meshes as files: Wavefront OBJ, plain or as the original code wrote it, and MATLAB vertex files."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import numpy as np
 
 from ..models.errors import DegenerateFaceError, ShapeError, TwodaslError
 from ..models.files import whole_file
+
+# The first 116 bytes of a MATLAB 5 file are free text. scipy puts the time there; the same face is the same bytes here.
+MAT_HEADER = b"MATLAB 5.0 MAT-file, vertices of a face, written by twodasl".ljust(116)
 
 
 def check_mesh(vertices: np.ndarray, triangles: np.ndarray) -> None:
@@ -84,6 +88,8 @@ def write_obj_matlab(path: Path, vertices: np.ndarray, triangles: np.ndarray) ->
 def write_vertex_mat(path: Path, vertices: np.ndarray) -> None:
     """Write a vertex file of the original code: MATLAB 5, uncompressed, one variable `vertex`, float32 (3, N).
 
+    The same vertices give the same bytes.
+
     vertices: (N, 3) float, in the frame they are in (files of this name and shape come in two, Q2).
     Raises ShapeError, or DegenerateFaceError for none or vertices that are not finite, before anything is written.
     """
@@ -91,10 +97,11 @@ def write_vertex_mat(path: Path, vertices: np.ndarray) -> None:
 
     _check_vertices(vertices)
     check_finite(vertices)
-    # An open file: handed a path, savemat would append .mat to other names.
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        variables = {"vertex": np.ascontiguousarray(vertices.T, np.float32)}
-        savemat(file, variables, do_compression=False)  # type: ignore[arg-type]  # the stubs know paths only
+    content = io.BytesIO()
+    variables = {"vertex": np.ascontiguousarray(vertices.T, np.float32)}
+    savemat(content, variables, do_compression=False)  # type: ignore[arg-type]  # the stubs know paths only
+    with whole_file(path) as temporary:
+        temporary.write_bytes(MAT_HEADER + content.getvalue()[len(MAT_HEADER) :])
 
 
 def _check_vertices(vertices: np.ndarray) -> None:

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from ..models.errors import NamesError
+from ..models.errors import FileError, NamesError
 from ..models.files import check_output, make_folder
+from ..models.photos import SUFFIXES
+
+# A path that ends so is meant as a file: `-o face.ply` is not taken for a folder.
+FILE_SUFFIXES = SUFFIXES | {".obj", ".ply", ".stl", ".glb", ".mat", ".npy", ".h5", ".gif", ".pdf"}
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,9 @@ class Output:
     def prepare(self, names: Sequence[str]) -> None:
         """Raise NamesError for several faces into one file, FileError where it exists or cannot be written."""
         if not self.is_file:
+            if self.path.suffix.lower() in FILE_SUFFIXES and not self.path.is_dir():
+                written = ", ".join(self.suffixes)
+                raise FileError(f"{self.path}: {written} is written here, not {self.path.suffix}; or -o names a folder")
             make_folder(self.path)
             return
         if len(names) != 1:
@@ -30,9 +37,16 @@ class Output:
         check_output(self.path, self.overwrite)
 
     def file(self, name: str) -> Path:
-        """The file of a name; in a folder it has the first of the suffixes."""
-        return self.path if self.is_file else self.path / f"{name}{self.suffixes[0]}"
+        """The file of a name; in a folder it has the first of the suffixes.
+
+        Raises NamesError for a name that would leave the folder: runs come from other people too.
+        """
+        if self.is_file:
+            return self.path
+        if PurePath(name).name != name:
+            raise NamesError(f"'{name}' cannot be the name of a file in {self.path}")
+        return self.path / f"{name}{self.suffixes[0]}"
 
     def done(self, name: str) -> bool:
         """Whether a folder holds the file already and may keep it, so that a stopped command goes on."""
-        return not self.is_file and not self.overwrite and self.file(name).exists()
+        return not self.is_file and not self.overwrite and self.file(name).is_file()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from twodasl.models.errors import DegenerateFaceError, FileError, ShapeError, TwodaslError
 from twodasl.models.photos import read_photo
 from twodasl.rendering import images

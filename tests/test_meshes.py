@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from twodasl.models.errors import DegenerateFaceError, FileError, ShapeError, TwodaslError
 from twodasl.models.files import read_mat
 from twodasl.models.morphable import MorphableModel

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
 from twodasl.models.coefficients import read_whitening
 from twodasl.models.errors import ShapeError
 from twodasl.models.networks import (

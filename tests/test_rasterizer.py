@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from twodasl.models.errors import ShapeError
 from twodasl.models.files import read_mat
 from twodasl.models.morphable import MorphableModel

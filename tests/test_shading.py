@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from twodasl.models.errors import ShapeError, TwodaslError
 from twodasl.models.morphable import MorphableModel
 from twodasl.rendering.shading import Material, shade, vertex_normals

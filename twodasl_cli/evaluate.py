@@ -35,7 +35,7 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, value: str
 @click.option(
     "--convention", type=click.Choice(["3ddfa", "3ddfa-v2"]), help="How coefficients leave the crop [default: 3ddfa]."
 )
-@click.option("--frame", type=click.Choice(["photo", "crop"]), help="Of vertex files [default: recognised].")
+@click.option("--frame-in", type=click.Choice(["photo", "crop"]), help="Of vertex files [default: recognised].")
 @click.option("--origin", type=click.Choice(["0", "1"]), help="First pixel of landmarks [default: 1; PRNet 0].")
 @model_option
 @json_option
@@ -52,7 +52,7 @@ def nme_command(
     whitening: Path | None,
     boxes: Path | None,
     convention: str | None,
-    frame: str | None,
+    frame_in: str | None,
     origin: str | None,
     model_path: Path | None,
     as_json: bool,
@@ -82,7 +82,7 @@ def nme_command(
         boxes=boxes,
         model=model_path,
         convention=convention,  # type: ignore[arg-type]  # click.Choice
-        frame=frame,  # type: ignore[arg-type]
+        frame_in=frame_in,  # type: ignore[arg-type]
         origin=None if origin is None else int(origin),
     )
     results = evaluate_sparse(

@@ -69,13 +69,15 @@ def obj(matlab: bool, colors: bool, photos: Path | None, **options: Any) -> None
     if matlab and colors:
         raise click.UsageError("--matlab and --colors exclude each other: the original's OBJ has no colours")
 
+    pictures = Photos(photos)
+
     def draw(faces: "AnyFaces", index: int, path: Path) -> None:
         if matlab:
             own = faces.own_vertices(index) if isinstance(faces, VertexFaces) else faces.file_vertices(index, "photo")
             write_obj_matlab(path, own.astype("float32"), faces.model.source_triangles())
             return
         vertices = faces.photo_vertices(index)
-        tints = vertex_colors(Photos(photos).read(faces, index), vertices) if colors else None
+        tints = vertex_colors(pictures.under(faces, index, vertices), vertices) if colors else None
         comments = (
             f"{faces.names[index]}, written by twodasl",
             "photo pixels: x right, y up (0 is the first row's centre, rows below are negative), z to the viewer",
@@ -84,7 +86,7 @@ def obj(matlab: bool, colors: bool, photos: Path | None, **options: Any) -> None
         )
         write_obj(path, vertices * [1, -1, 1], faces.model.triangles, tints, comments)
 
-    _render_all(options, (".obj",), draw)
+    _render_all(options, (".obj",), draw, surface=True)
 
 
 @render.command()
@@ -113,11 +115,14 @@ def mask(alpha: float, photos: Path | None, suffix: str, **options: Any) -> None
     from twodasl.rendering.faces import Photos
     from twodasl.rendering.images import mask_overlay, write_image
 
-    def draw(faces: "AnyFaces", index: int, path: Path) -> None:
-        photo = Photos(photos).read(faces, index)
-        write_image(path, mask_overlay(photo, faces.photo_vertices(index), faces.model.triangles, alpha))
+    pictures = Photos(photos)
 
-    _render_all(options, _picture_suffixes(suffix), draw)
+    def draw(faces: "AnyFaces", index: int, path: Path) -> None:
+        vertices = faces.photo_vertices(index)
+        photo = pictures.under(faces, index, vertices)
+        write_image(path, mask_overlay(photo, vertices, faces.model.triangles, alpha))
+
+    _render_all(options, _picture_suffixes(suffix), draw, surface=True)
 
 
 @render.command()
@@ -130,10 +135,12 @@ def landmarks(photos: Path | None, suffix: str, **options: Any) -> None:
     from twodasl.rendering.faces import Photos
     from twodasl.rendering.images import landmarks_overlay, write_image
 
+    pictures = Photos(photos)
+
     def draw(faces: "AnyFaces", index: int, path: Path) -> None:
-        photo = Photos(photos).read(faces, index)
-        points = faces.photo_vertices(index)[faces.model.landmark_ids]
-        write_image(path, landmarks_overlay(photo, points))
+        vertices = faces.photo_vertices(index)
+        photo = pictures.under(faces, index, vertices)
+        write_image(path, landmarks_overlay(photo, vertices[faces.model.landmark_ids]))
 
     _render_all(options, _picture_suffixes(suffix), draw)
 
@@ -143,10 +150,16 @@ def _picture_suffixes(first: str) -> tuple[str, ...]:
 
 
 def _render_all(
-    options: dict[str, Any], suffixes: tuple[str, ...], draw: Callable[["AnyFaces", int, Path], None]
+    options: dict[str, Any],
+    suffixes: tuple[str, ...],
+    draw: Callable[["AnyFaces", int, Path], None],
+    surface: bool = False,
 ) -> None:
-    """Draw every face of the input that is not there yet. A face that cannot be drawn is named; the others go on."""
-    from twodasl.models.errors import TwodaslError
+    """Draw every face of the input that is not there yet. A face that cannot be drawn is named; the others go on.
+
+    surface: the model needs triangles.
+    """
+    from twodasl.models.errors import DegenerateFaceError, NamesError, TwodaslError
     from twodasl.models.inputs import InputOptions
     from twodasl.models.tables import read_names, shorten
     from twodasl.rendering.faces import open_faces
@@ -160,16 +173,24 @@ def _render_all(
             boxes=options["boxes"],
             model=options["model_path"],
             convention=options["convention"],
-            frame=options["frame_in"],
+            frame_in=options["frame_in"],
         ),
     )
+    if surface and len(faces.model.triangles) == 0:
+        raise DegenerateFaceError(
+            f"the face model {faces.model.name!r} has no triangles, so there is no surface to draw: import it again "
+            "with tri.mat in its folder"
+        )
     chosen = set(read_names(options["only"])) if options["only"] is not None else None
     rows = [row for row, name in enumerate(faces.names) if chosen is None or name in chosen]
     failed = {name: why for name, why in faces.failed.items() if chosen is None or name in chosen}
     if chosen is not None:
         failed |= dict.fromkeys(sorted(chosen - set(faces.names) - set(faces.failed)), "not in the input")
     output = Output(options["output"], suffixes, options["overwrite"])
-    output.prepare([faces.names[row] for row in rows])
+    if rows:
+        output.prepare([faces.names[row] for row in rows])
+    elif not failed:
+        raise NamesError(f"{options['input_path']} holds no faces")
     kept = [row for row in rows if output.done(faces.names[row])]
     waiting = [row for row in rows if row not in set(kept)]
     for row in _progress(waiting):
