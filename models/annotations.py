@@ -23,6 +23,9 @@ def read_annotation(path: Path) -> Annotation:
     Raises FileError where `pt3d_68` or `Pose_Para` is missing, of another shape or not finite.
     """
     fields = read_mat(path, "pt3d_68", "Pose_Para")
+    for name in ("pt3d_68", "Pose_Para"):
+        if fields[name].dtype.kind not in "fiu":
+            raise FileError(f"{path}: {name} holds {fields[name].dtype}; numbers are expected")
     landmarks, pose = fields["pt3d_68"].astype(np.float64), fields["Pose_Para"].astype(np.float64).ravel()
     if landmarks.shape != (3, 68):
         raise FileError(f"{path}: pt3d_68 is {landmarks.shape}; (3, 68) is expected")

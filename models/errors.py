@@ -23,3 +23,7 @@ class BasisError(TwodaslError):
 
 class DegenerateFaceError(TwodaslError):
     """A face without extent, or with values that are not finite: the number asked for is undefined."""
+
+
+class SettingsError(TwodaslError):
+    """A setting is unknown or out of its range."""

@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import pickle
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -34,6 +35,13 @@ def make_folder(folder: Path) -> Path:
     if not os.access(folder, os.W_OK):
         raise FileError(f"cannot write into {folder}: permission denied")
     return folder
+
+
+def check_space(path: Path, size: int) -> None:
+    """Raise FileError if fewer than `size` bytes are free where `path` is to be written."""
+    free = shutil.disk_usage(make_folder(path.parent)).free
+    if free < size:
+        raise FileError(f"cannot write {path}: it takes up to {size / 1e6:.1f} MB, {free / 1e6:.1f} MB are free there")
 
 
 @contextmanager
@@ -161,8 +169,10 @@ def open_h5(path: Path, expected: str, version: int) -> Any:
         file.close()
         holds = kinds.get(str(found), "HDF5 data of another program")
         raise FileError(f"{path} holds {holds}; {kinds[expected]} is expected")
-    if int(file.attrs["version"]) > version:
-        newer = int(file.attrs["version"])
+    stated = file.attrs.get("version")
+    if not isinstance(stated, int | np.integer) or stated > version:
         file.close()
-        raise FileError(f"{path} has format version {newer}, this program reads up to {version}: update twodasl")
+        if not isinstance(stated, int | np.integer):
+            raise FileError(f"{path} is damaged: its format version is {stated!r}")
+        raise FileError(f"{path} has format version {stated}, this program reads up to {version}: update twodasl")
     return file

@@ -12,16 +12,15 @@ from typing import Any, Literal
 import numpy as np
 
 from .annotations import read_annotation
-from .boxes import BoxKind, box_from_face_box, box_from_landmarks, check_box, crop_from_image_exact
+from .boxes import BoxKind, box_from_face_box, box_from_landmarks, check_box, crop_from_image_exact, round_half_away
 from .errors import DegenerateFaceError, FileError, NamesError
 from .files import check_output, open_h5
 from .journal import Journal
 from .morphable import LANDMARKS, MorphableModel
 from .photos import SUFFIXES, cut_crop, read_photo
-from .pose import CROP_SIZE
 from .predictor import Predictor
-from .runs import FORMAT, OK, VERSION, Run, RunInfo, landmarks_in_photo, read_info, write_run
-from .tables import Table, check_unique, image_name, read_names, read_table
+from .runs import FORMAT, OK, STATUSES, VERSION, Run, RunInfo, landmarks_in_photo, read_info, write_run
+from .tables import image_name, read_names, read_table
 
 BoxSource = Literal["boxes", "truth", "landmarks", "none"]
 
@@ -85,7 +84,10 @@ def list_photos(folder: Path) -> list[Path]:
     """The pictures in a folder, sorted by name. Raises FileError if there are none."""
     if not folder.exists():
         raise FileError(f"cannot read {folder}: no such file or folder")
-    photos = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    try:
+        photos = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    except OSError as error:
+        raise FileError(f"cannot read the folder {folder}: {error.strerror or error}") from error
     if not photos:
         raise FileError(f"{folder} holds no photos ({', '.join(sorted(SUFFIXES))})")
     return photos
@@ -112,7 +114,9 @@ def collect_inputs(
             raise NamesError(f"none of the {len(chosen)} names in {only} is among the {len(paths)} photos")
         names, paths = [name for name, _ in kept], [path for _, path in kept]
     box_table = None if boxes is None else read_table(boxes, rows, (4,), "boxes")
-    point_table = None if landmarks is None else _landmark_table(landmarks, rows)
+    point_table = (
+        None if landmarks is None else read_table(landmarks, rows, (2 * LANDMARKS, 3 * LANDMARKS), "landmarks")
+    )
     return [
         Input(
             name,
@@ -124,12 +128,6 @@ def collect_inputs(
     ]
 
 
-def _landmark_table(path: Path, rows: Path | None) -> Table:
-    table = read_table(path, rows, (2 * LANDMARKS, 3 * LANDMARKS), "landmarks")
-    check_unique(table.names, str(path))
-    return table
-
-
 def _points(row: np.ndarray | None) -> np.ndarray | None:
     return None if row is None else row.reshape(LANDMARKS, -1)[:, :2]
 
@@ -137,6 +135,8 @@ def _points(row: np.ndarray | None) -> np.ndarray | None:
 def _refuse_doubles(names: Sequence[str], paths: Sequence[Path]) -> None:
     first: dict[str, Path] = {}
     for name, path in zip(names, paths, strict=True):
+        if first.get(name) == path:
+            raise NamesError(f"{path} is handed over twice; each photo stands once")
         if name in first:
             raise NamesError(
                 f"two inputs are called '{name}': {first[name]} and {path}; names pair photos with boxes and truth, "
@@ -161,29 +161,24 @@ def _prepare(item: Input, settings: InferenceSettings, needs_landmarks: bool) ->
         photo = read_photo(item.path)
     except FileError as error:
         raise _NotReadyError("unreadable", str(error)) from error
-    points = item.landmarks
-    usable = points is not None and bool(np.isfinite(points).all())
-    if needs_landmarks and not usable:
+    points = item.landmarks  # pixels of the picture handed over, photo or crop
+    if points is not None and not np.isfinite(points).all():
+        points = None
+    if needs_landmarks and points is None:
         raise _NotReadyError("no-landmarks", f"{item.name} has no landmarks, which these weights need")
     size = (photo.shape[1], photo.shape[0])
-    box, kind = _box(item, settings, size, points if usable else None)
-    if settings.cropped:
-        crop = photo if size == (CROP_SIZE, CROP_SIZE) else cut_crop(photo, np.array([1.0, 1.0, *size]))
-        size = size if kind == "none" else (0, 0)
-    else:
-        try:
-            crop = cut_crop(photo, box)
-        except DegenerateFaceError as error:
-            raise _NotReadyError("bad-box", f"{item.name}: {error}") from error
+    box, kind = _box(item, settings, size, points)
+    cut = np.array([1.0, 1.0, *size]) if settings.cropped else box
+    try:
+        crop = cut_crop(photo, cut)
+    except DegenerateFaceError as error:
+        raise _NotReadyError("bad-box", f"{item.name}: {error}") from error
     landmarks = None
-    if points is not None and usable:
-        landmarks = points - settings.origin if settings.cropped else _into_crop(points, box, settings.origin)
+    if points is not None:
+        landmarks = crop_from_image_exact(points + (1 - settings.origin), cut, "3ddfa-v2")
+    if settings.cropped and kind != "none":
+        size = (0, 0)  # the photo's is not known
     return Sample(OK, "", crop, box, kind, size, landmarks)
-
-
-def _into_crop(points: np.ndarray, box: np.ndarray, origin: int) -> np.ndarray:
-    """Photo pixels counted from `origin` to crop pixels counted from 0: (68, 2)."""
-    return crop_from_image_exact(points + (1 - origin), box, "3ddfa-v2")
 
 
 def _box(
@@ -204,6 +199,8 @@ def _box(
         if item.box is None:
             raise _NotReadyError("no-box", f"no box was handed over for {item.name}")
         box = box_from_face_box(item.box) if settings.face_boxes else item.box
+    if not settings.cropped:
+        box = round_half_away(box)  # as it is cut
     try:
         check_box(box, item.name)
     except DegenerateFaceError as error:
@@ -236,22 +233,27 @@ def infer(
     dense: bool = False,
     jobs: int = 4,
     on_outcome: Callable[[Outcome], None] = lambda _: None,
+    on_note: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Predict every input and write the run; an interrupted one goes on where it stopped, to the same file.
 
-    `on_outcome` is told of each input in order, those of an earlier, interrupted start included. Raises FileError
-    where `output` exists (made from other inputs) or cannot be written.
+    `on_outcome` is told of each input in order, those of an earlier, interrupted start included; `on_note` of what
+    was there already. Raises FileError where `output` exists (made from other inputs) or cannot be written.
     """
     key = _work_key(inputs, predictor, model, settings)
-    if output.exists() and not overwrite and _key_of(output) == key:
+    if output.exists() and not overwrite and _is_finished(output, key, dense):
+        on_note(f"{output} holds all of this already; --overwrite makes it anew")
         for record in _records_of(Run.load(output), _record_type(predictor)):
-            on_outcome(_outcome(record, inputs, "already in the run"))
+            on_outcome(_outcome(record, inputs))
         return
     check_output(output, overwrite)
-    with Journal(output.with_name(output.name + ".part"), key, _record_type(predictor), overwrite) as journal:
-        for block in journal.blocks():
-            for record in block:
-                on_outcome(_outcome(record, inputs, "from the interrupted run"))
+    with Journal(part_path(output), key, _record_type(predictor), overwrite) as journal:
+        if len(journal):
+            on_note(f"{len(journal)} of {len(inputs)} are in {journal.path} already; going on from there")
+        for number, record in enumerate(record for block in journal.blocks() for record in block):
+            if record["index"] != number or number >= len(inputs):
+                raise FileError(f"{journal.path} is damaged (two commands at once?): delete it to start anew")
+            on_outcome(_outcome(record, inputs))
         for records, messages in _predict(inputs, predictor, model, settings, len(journal), jobs):
             journal.append(records)
             for record, message in zip(records, messages, strict=True):
@@ -260,6 +262,11 @@ def infer(
         runs = (_run_of(block, info, inputs) for block in journal.blocks())
         write_run(output, info, len(journal), predictor.needs_landmarks, runs, model if dense else None)
         journal.remove()
+
+
+def part_path(output: Path) -> Path:
+    """Where the faces done so far are kept until the run is whole."""
+    return output.with_name(output.name + ".part")
 
 
 def _predict(
@@ -272,6 +279,8 @@ def _predict(
 ) -> Iterator[tuple[np.ndarray, list[str]]]:
     """Records and messages, a batch at a time. Batches lie at fixed places in the list, so that a continued run
     predicts each photo among the same neighbours, to the same bits."""
+    if start == len(inputs):
+        return
     size = settings.batch_size
     batches = [inputs[first : first + size] for first in range(start - start % size, len(inputs), size)]
     done = start % size
@@ -340,9 +349,11 @@ def _record_type(predictor: Predictor) -> np.dtype:
     return np.dtype(fields)
 
 
-def _outcome(record: np.ndarray, inputs: Sequence[Input], message: str) -> Outcome:
-    item = inputs[int(record["index"])]
-    return Outcome(item.name, str(item.path), str(record["status"]), message, record)
+def _outcome(record: np.ndarray, inputs: Sequence[Input], message: str = "") -> Outcome:
+    item, status = inputs[int(record["index"])], str(record["status"])
+    if status != OK:
+        message = message or STATUSES[status]
+    return Outcome(item.name, str(item.path), status, message, record)
 
 
 def _run_of(records: np.ndarray, info: RunInfo, inputs: Sequence[Input]) -> Run:
@@ -396,10 +407,10 @@ def _work_key(inputs: Sequence[Input], predictor: Predictor, model: MorphableMod
     return digest.hexdigest()
 
 
-def _key_of(path: Path) -> str | None:
-    """The work that a finished run came from; None if the file is no run."""
+def _is_finished(path: Path, key: str, dense: bool) -> bool:
+    """Whether a file is the run of this work, with vertices if they are asked for."""
     try:
         with open_h5(path, FORMAT, VERSION) as file:
-            return read_info(file).settings.get("work")
+            return read_info(file).settings.get("work") == key and (not dense or "vertices" in file)
     except (FileError, KeyError, TypeError, ValueError):
-        return None
+        return False

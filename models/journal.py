@@ -24,7 +24,7 @@ class Journal:
     def __init__(self, path: Path, key: str, dtype: np.dtype, overwrite: bool = False) -> None:
         """Open the journal at `path` to go on with it, or start it.
 
-        Raises FileError where it belongs to other work (another `key`) and `overwrite` is not set.
+        One of other work (another `key`) is replaced where `overwrite` is set; else it raises FileError.
         """
         self.path, self.dtype = path, dtype
         header = json.dumps({"format": FORMAT, "version": VERSION, "key": key, "record": dtype.itemsize}) + "\n"
@@ -32,9 +32,9 @@ class Journal:
         make_folder(path.parent)
         try:
             found = self._read_header()
-            if found == header and not overwrite:
+            if found == header:
                 self._count = (path.stat().st_size - self._start) // dtype.itemsize
-            elif found and not overwrite:
+            elif not overwrite and not header.startswith(found):
                 raise FileError(
                     f"{path} is of a run begun with other inputs or settings; --overwrite starts anew, "
                     "the same command as then continues it"
@@ -42,7 +42,7 @@ class Journal:
             else:
                 path.write_bytes(header.encode())
                 self._count = 0
-            self._file = path.open("r+b")
+            self._file = path.open("r+b", buffering=0)
             self._file.truncate(self._start + self._count * dtype.itemsize)
             self._file.seek(0, 2)
         except OSError as error:
@@ -59,9 +59,10 @@ class Journal:
 
     def append(self, records: np.ndarray) -> None:
         """Add records at the end, down to the operating system."""
+        data = memoryview(records.astype(self.dtype, copy=False).tobytes())
         try:
-            self._file.write(records.astype(self.dtype, copy=False).tobytes())
-            self._file.flush()
+            while data:
+                data = data[self._file.write(data) :]
         except OSError as error:
             raise FileError(f"cannot write {self.path}: {error.strerror or error}") from error
         self._count += len(records)

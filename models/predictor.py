@@ -29,7 +29,8 @@ class Predictor:
             self._device = torch.device(device)
             network = _folded(weights.network()).to(self._device)
             self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
-        except (RuntimeError, AssertionError) as error:
+            torch.zeros(1, device=self._device).cpu()  # the device "meta" takes numbers and gives none back
+        except (RuntimeError, AssertionError, ImportError) as error:
             reason = str(error).splitlines()[0]
             raise DeviceError(f"the device {device!r} cannot be used: {reason}") from error
 
@@ -54,7 +55,8 @@ class Predictor:
         batch = batch.to(self._device).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
             whitened = self._network(batch).float().cpu().numpy()
-        return self.weights.whitening.unwhiten(whitened).astype(np.float32)
+        with np.errstate(over="ignore"):  # becomes inf, which the caller sees
+            return self.weights.whitening.unwhiten(whitened).astype(np.float32)
 
 
 def _normalise(crops: np.ndarray) -> np.ndarray:

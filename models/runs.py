@@ -1,6 +1,7 @@
 """Many reconstructions in one file: what `infer` writes and everything else reads."""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from .boxes import WHOLE_CROP, BoxKind, crop_from_image_exact, image_from_crop, image_from_crop_exact
 from .coefficients import POSE, split
 from .errors import FileError, NamesError, ShapeError
-from .files import open_h5, whole_file
+from .files import check_space, open_h5, whole_file
 from .morphable import LANDMARKS, MorphableModel, check_basis
 from .pose import Convention, crop_from_crop_up, crop_up_from_crop, crop_up_from_model, head_angles
 
@@ -106,22 +107,40 @@ class Run:
 
     def save(self, path: Path) -> None:
         """Write the run as HDF5; the file appears whole or not at all."""
-        write_run(path, self.info, len(self), self.landmarks_in is not None, [self])
+        write_run(path, self.info, len(self), self.landmarks_in is not None, [self], dtype=self.coefficients.dtype)
 
     @classmethod
     def load(cls, path: Path) -> "Run":
         """Read a run. Raises FileError if it is none, is newer than this program, or is damaged."""
         with open_h5(path, FORMAT, VERSION) as file:
             try:
-                texts: dict[str, Any] = {name: tuple(file[name].asstr()[()]) for name in _TEXTS}
+                texts: dict[str, Any] = {name: _read_texts(file[name]) for name in _TEXTS}
                 numbers: dict[str, Any] = {name: file[name][()] for name in _NUMBERS}
                 landmarks_in = file["landmarks_in"][()] if "landmarks_in" in file else None
                 run = cls(info=read_info(file), landmarks_in=landmarks_in, **texts, **numbers)
-            except (KeyError, ValueError, TypeError, OSError) as error:
+            except (KeyError, ValueError, TypeError, AttributeError, OSError, RuntimeError) as error:
                 raise FileError(f"{path} is a damaged run: {error}") from error
-        if {len(array) for array in (*texts.values(), *numbers.values())} != {len(run)}:
-            raise FileError(f"{path} is a damaged run: its arrays have different lengths")
+        shapes = _shapes(run.info, landmarks_in is not None)
+        for name, tail in (*dict.fromkeys(_TEXTS, ()).items(), *shapes.items()):
+            found = np.shape(getattr(run, name))
+            if found != (len(run), *tail):
+                raise FileError(f"{path} is a damaged run: {name} is {found}; {(len(run), *tail)} is expected")
         return run
+
+
+def _shapes(info: RunInfo, with_landmarks_in: bool) -> dict[str, tuple[int, ...]]:
+    """The shape of each array of numbers, after the face count."""
+    width = POSE + info.n_identity + info.n_expression
+    shapes = {"face": (), "box": (4,), "image_size": (2,), "coefficients": (width,), "landmarks": (LANDMARKS, 3)}
+    return shapes | ({"landmarks_in": (LANDMARKS, 2)} if with_landmarks_in else {})
+
+
+def _read_texts(dataset: Any) -> tuple[str, ...]:
+    return tuple(dataset.asstr(errors="surrogateescape")[()])  # file names need not be UTF-8
+
+
+def _write_texts(dataset: Any, rows: slice, texts: Sequence[str]) -> None:
+    dataset[rows] = [text.encode("utf-8", "surrogateescape") for text in texts]
 
 
 def photo_from_crop(points: np.ndarray, box: np.ndarray, convention: Convention) -> np.ndarray:
@@ -209,25 +228,28 @@ def write_run(
     with_landmarks_in: bool,
     blocks: Iterable[Run],
     dense_model: MorphableModel | None = None,
+    dtype: np.dtype | str = "<f4",
 ) -> None:
     """Write `count` faces that arrive in blocks, so that memory does not grow with the number of faces.
 
     dense_model: also write the `vertices` of each face, (n, N, 3) float32, photo pixels from 0, y down.
+    dtype: of the coefficients. Raises FileError where the disk has no room for the run.
     """
     import h5py
 
     text = h5py.string_dtype()
+    shapes = _shapes(info, with_landmarks_in)
+    face_bytes = 1000 + 8 * sum(map(math.prod, shapes.values()))
+    if dense_model is not None:
+        face_bytes += dense_model.mean.nbytes
+    check_space(path, 50_000 + count * face_bytes)  # HDF5 crashes where the disk is full
     with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs.update(format=FORMAT, version=VERSION, info=json.dumps(asdict(info), sort_keys=True))
-        width = POSE + info.n_identity + info.n_expression
-        shapes = {"face": (), "box": (4,), "image_size": (2,), "coefficients": (width,), "landmarks": (LANDMARKS, 3)}
-        types = {"face": "<i4", "box": "<f8", "image_size": "<i4", "coefficients": "<f4", "landmarks": "<f8"}
-        if with_landmarks_in:
-            shapes["landmarks_in"], types["landmarks_in"] = (LANDMARKS, 2), "<f4"
+        types = {"face": "<i4", "image_size": "<i4", "coefficients": dtype, "landmarks_in": "<f4"}
         for name in _TEXTS:
             file.create_dataset(name, (count,), text)
         for name, shape in shapes.items():
-            file.create_dataset(name, (count, *shape), types[name])
+            file.create_dataset(name, (count, *shape), types.get(name, "<f8"))
         if dense_model is not None:
             face_shape = dense_model.mean.shape
             file.create_dataset(
@@ -236,10 +258,13 @@ def write_run(
             )  # fmt: skip
         start = 0
         for block in blocks:
+            if len(block) == 0:
+                continue
             rows = slice(start, start + len(block))
-            for name in (*_TEXTS, *shapes):
-                if len(block):
-                    file[name][rows] = getattr(block, name)
+            for name in _TEXTS:
+                _write_texts(file[name], rows, getattr(block, name))
+            for name in shapes:
+                file[name][rows] = getattr(block, name)
             if dense_model is not None:
                 for row in map(int, np.flatnonzero(block.valid)):
                     file["vertices"][start + row] = block.vertices(row, dense_model)

@@ -140,7 +140,12 @@ def _read_text(path: Path, what: str) -> str:
 
 def _comma_lines(text: str, path: Path, what: str) -> list[tuple[str, list[float]]]:
     entries = []
-    for number, cells in enumerate(csv.reader(io.StringIO(text)), 1):
+    reader = csv.reader(io.StringIO(text))
+    try:
+        lines = list(reader)
+    except csv.Error as error:
+        raise FileError(f"{path}, line {reader.line_num}: this is no table of {what}: {error}") from error
+    for number, cells in enumerate(lines, 1):
         while cells and not cells[-1].strip():
             cells.pop()  # a trailing comma
         if not cells or (len(cells) == 1 and cells[0].strip().isdigit()):
@@ -148,11 +153,19 @@ def _comma_lines(text: str, path: Path, what: str) -> list[tuple[str, list[float
         try:
             numbers = [float(cell) if cell.strip() else np.nan for cell in cells[1:]]
         except ValueError:
-            if number == 1:
+            if number == 1 and not any(map(_is_number, cells[1:])):
                 continue  # a header
             raise FileError(f"{path}, line {number}: a name and then the numbers of {what} are expected") from None
         entries.append((image_name(cells[0].strip()), numbers))
     return entries
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _json_lines(text: str, path: Path, what: str) -> list[tuple[str, list[float]]]:

@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from .main import EXIT_SOME_FAILED
 from .options import FILE, json_option, model_option, note, only_option, output_option, overwrite_option, rows_option
 
 if TYPE_CHECKING:
@@ -80,10 +82,13 @@ def infer(
     stopped when it is given again. Exit code 3: some inputs failed; the run says which and why.
     """
     from twodasl.models.checkpoints import Weights
-    from twodasl.models.inference import InferenceSettings, collect_inputs
+    from twodasl.models.inference import InferenceSettings, collect_inputs, part_path
     from twodasl.models.inference import infer as infer_run
+    from twodasl.models.inputs import RUN_SUFFIXES
     from twodasl.models.library import open_model
 
+    if output.suffix.lower() not in RUN_SUFFIXES:
+        raise click.UsageError(f"-o {output}: a run is one file that ends in {' or '.join(sorted(RUN_SUFFIXES))}")
     source = _box_source(cropped, boxes, boxes_from, landmarks)
     settings = InferenceSettings(
         cropped=cropped,
@@ -95,6 +100,8 @@ def infer(
         device=device,
     )
     items = collect_inputs(_photo_paths(inputs, null), boxes, landmarks, rows, only)
+    if only is not None:
+        _note_absent(only, {item.name for item in items})
     weights = Weights.load(weights_path)
     if weights.landmark_map != "none" and landmarks is None:
         raise click.UsageError(f"{weights_path} takes landmarks as a fourth channel: hand them over with --landmarks")
@@ -103,24 +110,25 @@ def infer(
     from twodasl.models.predictor import Predictor
 
     predictor = Predictor(weights, device)
-    failed: list[str] = []
-    with _reporter(len(items), as_json, failed) as report:
+    failed = _Failed()
+    with _reporter(len(items), as_json, failed) as (report, tell):
         try:
             infer_run(
                 items, predictor, model, output, settings,
-                overwrite=overwrite, dense=dense, jobs=jobs, on_outcome=report,
+                overwrite=overwrite, dense=dense, jobs=jobs, on_outcome=report, on_note=tell,
             )  # fmt: skip
         except KeyboardInterrupt:
-            note(f"Stopped. The same command goes on from {output}.part")
+            if part_path(output).exists():
+                note(f"Stopped. The same command goes on from {part_path(output)}")
             raise
-    note(f"{len(items) - len(failed)} of {len(items)} faces in {output}")
+    note(f"{len(items) - failed.count} of {len(items)} faces in {output}")
     note(f"Terms: face model: {model.terms}; weights: {weights.terms}")
-    if failed:
-        for line in failed[:MOST_NAMED]:
+    if failed.count:
+        for line in failed.first:
             note(line)
-        if len(failed) > MOST_NAMED:
-            note(f"and {len(failed) - MOST_NAMED} more; 'twodasl run info {output}' names them all")
-        sys.exit(3)
+        if failed.count > MOST_NAMED:
+            note(f"and {failed.count - MOST_NAMED} more; 'twodasl run info {output}' names them all")
+        sys.exit(EXIT_SOME_FAILED)
 
 
 def _box_source(cropped: bool, boxes: Path | None, boxes_from: str | None, landmarks: Path | None) -> "BoxSource":
@@ -143,6 +151,15 @@ def _box_source(cropped: bool, boxes: Path | None, boxes_from: str | None, landm
     )
 
 
+def _note_absent(only: Path, names: set[str]) -> None:
+    from twodasl.models.tables import read_names, shorten
+
+    listed = read_names(only)
+    absent = [name for name in listed if name not in names]
+    if absent:
+        note(f"{len(absent)} of the {len(listed)} names in {only} have no photo here: {shorten(absent)}")
+
+
 def _photo_paths(inputs: tuple[str, ...], null: bool) -> list[Path]:
     from twodasl.models.errors import FileError
     from twodasl.models.inference import list_photos
@@ -162,36 +179,54 @@ def _photo_paths(inputs: tuple[str, ...], null: bool) -> list[Path]:
     return paths
 
 
-def _paths_on_stdin(null: bool) -> Iterator[Path]:
+def _paths_on_stdin(null: bool) -> list[Path]:
     import os
 
     data = sys.stdin.buffer.read()
-    for name in data.split(b"\0") if null else data.splitlines():
-        if name.strip():
-            yield Path(os.fsdecode(name))
+    if b"\0" in data and not null:
+        raise click.UsageError("the names on stdin end with NUL bytes (find -print0): say -0")
+    names = data.split(b"\0") if null else data.splitlines()
+    return [Path(os.fsdecode(name)) for name in names if name.strip()]
+
+
+@dataclass
+class _Failed:
+    """How many inputs failed, and a line on each of the first: a run may have any number of them."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, line: str) -> None:
+        self.count += 1
+        if len(self.first) < MOST_NAMED:
+            self.first.append(line)
 
 
 @contextmanager
-def _reporter(total: int, as_json: bool, failed: list[str]) -> "Iterator[Callable[[Outcome], None]]":
-    """Tells of each face: a JSON line on stdout where asked for, a progress bar on a terminal's stderr."""
+def _reporter(
+    total: int, as_json: bool, failed: _Failed
+) -> "Iterator[tuple[Callable[[Outcome], None], Callable[[str], None]]]":
+    """Tells of each face, and notes: a JSON line on stdout where asked for, a progress bar on a terminal's stderr."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     columns = (TextColumn("faces"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, redirect_stdout=False) as progress:
+    hidden = not console.is_terminal or (as_json and sys.stdout.isatty())  # lines and bar would mix
+    with Progress(*columns, console=console, disable=hidden, redirect_stdout=False) as progress:
         task = progress.add_task("faces", total=total)
 
         def report(outcome: "Outcome") -> None:
             if outcome.status != "ok":
-                failed.append(
-                    f"{outcome.name}: {outcome.status} ({outcome.message})" if outcome.message else outcome.name
-                )
+                failed.add(f"{outcome.name}: {outcome.status} ({outcome.message})")
             if as_json:
                 click.echo(_json_line(outcome))
             progress.advance(task)
 
-        yield report
+        def tell(text: str) -> None:
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+        yield report, tell
 
 
 def _json_line(outcome: "Outcome") -> str:

@@ -4,6 +4,7 @@ import importlib
 import os
 import signal
 import sys
+import warnings
 
 import click
 
@@ -34,6 +35,16 @@ class LazyGroup(click.Group):
         module, attribute = COMMANDS[cmd_name].split(":")
         command: click.Command = getattr(importlib.import_module(module, __package__), attribute)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:  # click would exit with 1, which says that something was wrong
+            raise ReaderLeftError from error
+
+
+class ReaderLeftError(Exception):
+    """The reader of our output (head, jq) has had enough."""
 
 
 def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -70,15 +81,16 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit. Errors the user can put right become one line on stderr."""
     try:
-        code = cli.main(args=arguments, prog_name="twodasl", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\b")  # odd EXIF, palettes: the pixels are what counts
+            code = cli.main(args=arguments, prog_name="twodasl", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output (head, jq) has had enough: leave without a word, as other filters do.
+    except ReaderLeftError:  # leave without a word, as other filters do
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + getattr(signal, "SIGPIPE", 13))
     except Exception as error:

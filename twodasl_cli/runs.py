@@ -28,6 +28,8 @@ def info(file: Path, as_json: bool, as_csv: bool) -> None:
 
     from twodasl.models.runs import STATUSES, Run
 
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
     opened = Run.load(file)
     if as_csv:
         _print_csv([_facts(opened, row) for row in range(len(opened))])
