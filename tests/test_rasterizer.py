@@ -1,5 +1,6 @@
 """The z-buffer against the slowest possible one, pixel by pixel, and against exact fractions."""
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -73,10 +74,25 @@ def meshes(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 
 
 @settings(max_examples=80, deadline=None)
-@given(mesh=meshes(), cull=st.booleans())
-def test_every_pixel_is_the_slow_rasterizers(mesh: tuple[np.ndarray, np.ndarray], cull: bool) -> None:
-    found = rasterize(*mesh, WIDTH, HEIGHT, cull=cull)
-    assert_same(found, slow_rasterize(*mesh, WIDTH, HEIGHT, cull))
+@given(mesh=meshes(), cull=st.booleans(), threads=st.integers(1, 20))
+def test_every_pixel_is_the_slow_rasterizers(mesh: tuple[np.ndarray, np.ndarray], cull: bool, threads: int) -> None:
+    """Compiled and vectorised, for any number of threads (more than there are rows, too)."""
+    slow = slow_rasterize(*mesh, WIDTH, HEIGHT, cull)
+    assert_same(rasterize(*mesh, WIDTH, HEIGHT, cull=cull, threads=threads), slow)
+    assert_same(rasterize(*mesh, WIDTH, HEIGHT, cull=cull, compiled=False), slow)
+
+
+def test_without_numba_the_pixels_are_the_same(monkeypatch: pytest.MonkeyPatch, toy_model: MorphableModel) -> None:
+    vertices = toy_model.mean / 2000 * [1, -1, 1] + [60, 60, 0]
+    compiled = rasterize(vertices, toy_model.triangles, 120, 120)
+    assert compiled.covered.sum() > 1000
+    monkeypatch.setitem(sys.modules, "numba", None)
+    rasterizer._numba_imports.cache_clear()
+    try:
+        assert not rasterizer._numba_imports()
+        assert_same(rasterize(vertices, toy_model.triangles, 120, 120), compiled)
+    finally:
+        rasterizer._numba_imports.cache_clear()
 
 
 @settings(max_examples=30, deadline=None)
@@ -85,7 +101,7 @@ def test_rounds_of_a_few_candidates_change_nothing(mesh: tuple[np.ndarray, np.nd
     whole = rasterize(*mesh, WIDTH, HEIGHT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rasterizer, "CANDIDATES", 7)
-        assert_same(rasterize(*mesh, WIDTH, HEIGHT), whole)
+        assert_same(rasterize(*mesh, WIDTH, HEIGHT, compiled=False), whole)
 
 
 def exact_z(points: np.ndarray, x: int, y: int) -> Fraction | None:
