@@ -1,6 +1,7 @@
 """The linear face model (3D Morphable Model) and its file."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import BasisError, FileError, ShapeError
+from .errors import BasisError, FileError, NamesError, ShapeError
 from .files import open_h5, sha256, whole_file
 
 FORMAT = "twodasl-model"
@@ -38,7 +39,9 @@ class MorphableModel:
     landmark_ids: (68,) int32, vertex indices from 0 in iBUG order.
     Optional: uv (N, 2) 0..1; colors (N, 3) 0..1 RGB, of the mean face; pncc (N, 3) 0..1; symmetry (N,) int32, each
     vertex's mirror image; segments (N, S) bool with segment_names; identity_sigma (K,) and expression_sigma (L,),
-    the spread of each coefficient. triangles_reversed: the source file had them clockwise.
+    the spread of each coefficient. triangles_reversed: the source file had them clockwise. named_landmarks: other
+    lists of 68 vertices, (68,) int32 each, for other meanings of the points (`with_points`). basis_landmark_ids: the
+    list that `basis_id` is taken at, where that is not landmark_ids.
 
     Raises ShapeError where the arrays do not fit together.
     """
@@ -57,6 +60,8 @@ class MorphableModel:
     identity_sigma: np.ndarray | None = None
     expression_sigma: np.ndarray | None = None
     triangles_reversed: bool = False
+    named_landmarks: Mapping[str, np.ndarray] = field(default_factory=dict)
+    basis_landmark_ids: np.ndarray | None = None
     name: str = "face model"
     source: str = ""
     terms: str = ""
@@ -77,8 +82,11 @@ class MorphableModel:
         for name, count in zip(_PER_COEFFICIENT, (k, num_expression), strict=True):
             if getattr(self, name) is not None:
                 _check_shape(name, getattr(self, name), (count,))
-        for name in ("triangles", "landmark_ids", "symmetry"):
-            indices = getattr(self, name)
+        for name, ids in self.named_landmarks.items():
+            _check_shape(f"landmarks {name!r}", ids, (LANDMARKS,))
+        lists = {f"landmarks {name!r}": ids for name, ids in self.named_landmarks.items()}
+        for name in ("triangles", "landmark_ids", "symmetry", *lists):
+            indices = lists[name] if name in lists else getattr(self, name)
             if indices is not None and indices.size and not 0 <= indices.min() <= indices.max() < n:
                 raise ShapeError(
                     f"{name} of {self.name!r} points at vertex {indices.max()}; the model has {n} (0..{n - 1})"
@@ -151,7 +159,7 @@ class MorphableModel:
         """Which coefficients mean the same: sha256 of the mean and the first 40 identity and 10 expression columns
         at the 68 landmarks, as float32 (68, 3), (68, 3, 40), (68, 3, 10). Equal for a neckless, coarser or coloured
         variant of one basis."""
-        ids = self.landmark_ids
+        ids = self.landmark_ids if self.basis_landmark_ids is None else self.basis_landmark_ids
         return sha256(
             self.mean[ids],
             np.ascontiguousarray(self.identity_basis[ids, :, :BASIS_IDENTITY]),
@@ -166,6 +174,15 @@ class MorphableModel:
             parts += [f"{name} {array.dtype} {array.shape}".encode(), array]
         return sha256(*parts, json.dumps(self._texts(), sort_keys=True).encode())
 
+    def with_points(self, name: str) -> "MorphableModel":
+        """The same model, its 68 landmarks meaning another list; the basis id stays. Raises NamesError for a name that
+        it has no list for (BFM has one list only)."""
+        if name not in self.named_landmarks:
+            known = ", ".join(sorted(self.named_landmarks)) or "one list only"
+            raise NamesError(f"{self.name!r} has no landmarks called '{name}'; it has {known}")
+        kept = self.landmark_ids if self.basis_landmark_ids is None else self.basis_landmark_ids
+        return replace(self, landmark_ids=self.named_landmarks[name], basis_landmark_ids=kept)
+
     def _arrays(self) -> dict[str, np.ndarray]:
         names = (
             "mean",
@@ -176,7 +193,10 @@ class MorphableModel:
             *_PER_VERTEX,
             *_PER_COEFFICIENT,
         )
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        arrays = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if self.basis_landmark_ids is not None:
+            arrays["basis_landmark_ids"] = self.basis_landmark_ids
+        return arrays | {f"named_landmarks/{name}": ids for name, ids in sorted(self.named_landmarks.items())}
 
     def _texts(self) -> dict[str, Any]:
         return {
@@ -198,7 +218,8 @@ class MorphableModel:
         """
         place = np.full(len(self.mean), -1, np.int32)
         place[ids] = np.arange(len(ids), dtype=np.int32)
-        if (place[self.landmark_ids] < 0).any():
+        lists = [self.landmark_ids, *self.named_landmarks.values()]
+        if any((place[landmarks] < 0).any() for landmarks in lists):
             raise ShapeError(f"the {len(ids)} vertices kept leave out landmarks of {self.name!r}")
         triangles = place[self.triangles]
         parts = {name: getattr(self, name)[ids] for name in _PER_VERTEX if getattr(self, name) is not None}
@@ -207,8 +228,11 @@ class MorphableModel:
             if (parts["symmetry"] < 0).any():
                 del parts["symmetry"]
                 changes.setdefault("symmetry", None)
+        if self.basis_landmark_ids is not None:
+            parts["basis_landmark_ids"] = place[self.basis_landmark_ids]
         return replace(
             self,
+            named_landmarks={name: place[list_] for name, list_ in self.named_landmarks.items()},
             mean=self.mean[ids],
             identity_basis=self.identity_basis[ids],
             expression_basis=self.expression_basis[ids],
@@ -240,7 +264,13 @@ class MorphableModel:
                 basis = np.empty((n, 3, k + file["expression_basis"].shape[2]), np.float32)
                 basis[:, :, :k] = file["identity_basis"][()]
                 basis[:, :, k:] = file["expression_basis"][()]
-                optional = {name: file[name][()] for name in (*_PER_VERTEX, *_PER_COEFFICIENT) if name in file}
+                optional: dict[str, Any] = {
+                    name: file[name][()] for name in (*_PER_VERTEX, *_PER_COEFFICIENT) if name in file
+                }
+                if "basis_landmark_ids" in file:
+                    optional["basis_landmark_ids"] = file["basis_landmark_ids"][()]
+                if "named_landmarks" in file:
+                    optional["named_landmarks"] = {name: ids[()] for name, ids in file["named_landmarks"].items()}
                 model = cls(
                     mean=file["mean"][()],
                     identity_basis=basis[:, :, :k],

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from twodasl.models.errors import BasisError, FileError, ShapeError
+from twodasl.models.errors import BasisError, FileError, NamesError, ShapeError
 from twodasl.models.importers import import_model
 from twodasl.models.library import open_model, register, registered
 from twodasl.models.morphable import MorphableModel, check_basis
@@ -62,6 +62,23 @@ def test_basis_id_changes_with_the_basis(toy_model: MorphableModel) -> None:
     moved = toy_model.expression_basis.copy()
     moved[toy_model.landmark_ids[0], 0, 0] += 1
     assert replace(toy_model, expression_basis=moved).basis_id != toy_model.basis_id
+
+
+def test_other_meanings_of_the_points_keep_the_basis_id(toy_model: MorphableModel, tmp_path: Path) -> None:
+    """A model may have several lists of 68 points; runs and weights of either belong together."""
+    moved = (toy_model.landmark_ids + 1) % len(toy_model.mean)
+    model = replace(toy_model, named_landmarks={"semantic": toy_model.landmark_ids, "moved": moved})
+    other = model.with_points("moved")
+    assert other.basis_id == model.basis_id == toy_model.basis_id
+    np.testing.assert_array_equal(other.landmarks(np.zeros(40), np.zeros(10)), model.mean[moved])
+    other.save(tmp_path / "other.h5")
+    loaded = MorphableModel.load(tmp_path / "other.h5")
+    assert (loaded.basis_id, loaded.file_id) == (other.basis_id, other.file_id)
+    np.testing.assert_array_equal(loaded.with_points("semantic").landmark_ids, toy_model.landmark_ids)
+    with pytest.raises(NamesError, match="no landmarks called 'transferred'; it has moved, semantic"):
+        model.with_points("transferred")
+    with pytest.raises(ShapeError, match="landmarks 'bad'"):
+        replace(toy_model, named_landmarks={"bad": moved[:3]})
 
 
 def test_saved_and_loaded_is_the_same(toy_model: MorphableModel, tmp_path: Path) -> None:
