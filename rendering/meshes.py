@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -130,3 +131,75 @@ def _from_one(triangles: np.ndarray) -> np.ndarray:
 def _lines(line: str, rows: np.ndarray) -> str:
     """`line`, a template for one row, filled in for every row: one formatting for the whole array is the fastest."""
     return (line * len(rows)) % tuple(rows.ravel().tolist())
+
+
+def write_ply(
+    path: Path,
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    colors: np.ndarray | None = None,
+    comments: Sequence[str] = (),
+) -> None:
+    """Write a binary PLY file: float32 vertices, 8-bit colours where given, int32 triangles, in this order.
+
+    vertices: (N, 3), in the frame they are in. colors: (N, 3), RGB 0..1. Raises as `write_obj` does.
+    """
+    _check_drawable(vertices, triangles)
+    fields: list[tuple[str, str]] = [("x", "<f4"), ("y", "<f4"), ("z", "<f4")]
+    if colors is not None:
+        _check_colors(colors, len(vertices))
+        fields += [("red", "u1"), ("green", "u1"), ("blue", "u1")]
+    points = np.zeros(len(vertices), fields)
+    for axis, name in enumerate("xyz"):
+        points[name] = vertices[:, axis]
+    if colors is not None:
+        for channel, name in enumerate(("red", "green", "blue")):
+            points[name] = np.rint(255 * colors[:, channel])
+    faces = np.zeros(len(triangles), [("count", "u1"), ("corners", "<i4", (3,))])
+    faces["count"], faces["corners"] = 3, triangles
+    kinds = {"<f4": "float", "u1": "uchar"}
+    head = [
+        "ply",
+        "format binary_little_endian 1.0",
+        *(f"comment {text}" for comment in comments for text in comment.splitlines()),
+        f"element vertex {len(points)}",
+        *(f"property {kinds[kind]} {name}" for name, kind in fields),
+        f"element face {len(faces)}",
+        "property list uchar int vertex_indices",
+        "end_header",
+    ]
+    with whole_file(path) as temporary:
+        temporary.write_bytes(("\n".join(head) + "\n").encode("ascii", "replace") + points.tobytes() + faces.tobytes())
+
+
+def write_glb(
+    path: Path,
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    colors: np.ndarray | None = None,
+    terms: str = "",
+) -> None:
+    """Write a binary glTF file (.glb) with vertex colours; `terms` stand in its `asset.copyright`.
+
+    vertices: (N, 3), metres, x right, y up, z to the viewer: glTF's own axes. triangles: counter-clockwise seen from
+    outside. colors: (N, 3), RGB 0..1 as pictures have them (sRGB). Raises as `write_obj` does.
+    """
+    import trimesh
+
+    _check_drawable(vertices, triangles)
+    visual = None
+    if colors is not None:
+        _check_colors(colors, len(vertices))
+        # glTF's vertex colours are linear light; pictures are not.
+        linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+        visual = np.rint(255 * np.column_stack([linear, np.ones(len(linear))])).astype(np.uint8)
+    mesh = trimesh.Trimesh(vertices, triangles, vertex_colors=visual, process=False)
+
+    def state(tree: dict[str, Any]) -> None:
+        tree["asset"]["generator"] = "twodasl"
+        if terms:
+            tree["asset"]["copyright"] = terms
+
+    content = trimesh.exchange.gltf.export_glb(trimesh.Scene(mesh), include_normals=True, tree_postprocessor=state)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)

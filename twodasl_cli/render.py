@@ -10,6 +10,9 @@ import click
 from .options import FILE, model_option, note, only_option, output_option, overwrite_option, rows_option
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from twodasl.models.morphable import MorphableModel
     from twodasl.rendering.faces import RunFaces, VertexFaces
 
     AnyFaces = RunFaces | VertexFaces
@@ -54,28 +57,54 @@ _format = click.option(
 )  # fmt: skip
 
 
+_colors = click.option("--colors", is_flag=True, help="Colour each vertex as the photo is there.")
+
+
 @render.command()
 @_common
 @_frame_in
 @_photos
 @click.option("--matlab", is_flag=True, help="The original writer's bytes, in the frame of the input.")
-@click.option("--colors", is_flag=True, help="Colour each vertex as the photo is there.")
+@_colors
 def obj(matlab: bool, colors: bool, photos: Path | None, **options: Any) -> None:
     """Wavefront OBJ: x right, y up (photo pixels, negated), z to the viewer; --matlab as the original wrote it."""
-    from twodasl.rendering.faces import Photos, VertexFaces
-    from twodasl.rendering.images import vertex_colors
+    from twodasl.rendering.faces import VertexFaces
     from twodasl.rendering.meshes import write_obj, write_obj_matlab
 
     if matlab and colors:
         raise click.UsageError("--matlab and --colors exclude each other: the original's OBJ has no colours")
+    if not matlab:
+        _render_meshes(options, photos, colors, ".obj", write_obj)
+        return
+
+    def draw(faces: "AnyFaces", index: int, path: Path) -> None:
+        own = faces.own_vertices(index) if isinstance(faces, VertexFaces) else faces.file_vertices(index, "photo")
+        write_obj_matlab(path, own.astype("float32"), faces.model.source_triangles())
+
+    _render_all(options, (".obj",), draw, surface=True)
+
+
+@render.command()
+@_common
+@_frame_in
+@_photos
+@_colors
+def ply(colors: bool, photos: Path | None, **options: Any) -> None:
+    """Binary PLY in the OBJ's frame: x right, y up (photo pixels, negated), z to the viewer; vertices in order."""
+    from twodasl.rendering.meshes import write_ply
+
+    _render_meshes(options, photos, colors, ".ply", write_ply)
+
+
+def _render_meshes(
+    options: dict[str, Any], photos: Path | None, colors: bool, suffix: str, write: Callable[..., None]
+) -> None:
+    from twodasl.rendering.faces import Photos
+    from twodasl.rendering.images import vertex_colors
 
     pictures = Photos(photos)
 
     def draw(faces: "AnyFaces", index: int, path: Path) -> None:
-        if matlab:
-            own = faces.own_vertices(index) if isinstance(faces, VertexFaces) else faces.file_vertices(index, "photo")
-            write_obj_matlab(path, own.astype("float32"), faces.model.source_triangles())
-            return
         vertices = faces.photo_vertices(index)
         tints = vertex_colors(pictures.under(faces, index, vertices), vertices) if colors else None
         comments = (
@@ -84,9 +113,9 @@ def obj(matlab: bool, colors: bool, photos: Path | None, **options: Any) -> None
             f"face model: {faces.model.name}",
             f"terms: {faces.terms}",
         )
-        write_obj(path, vertices * [1, -1, 1], faces.model.triangles, tints, comments)
+        write(path, vertices * [1, -1, 1], faces.model.triangles, tints, comments)
 
-    _render_all(options, (".obj",), draw, surface=True)
+    _render_all(options, (suffix,), draw, surface=True)
 
 
 @render.command()
@@ -112,17 +141,40 @@ def mat(frame: str, **options: Any) -> None:
 @click.option("--alpha", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="1 is opaque.")
 def mask(alpha: float, photos: Path | None, suffix: str, **options: Any) -> None:
     """The shaded mesh over the photo, as in the paper's figures."""
-    from twodasl.rendering.faces import Photos
-    from twodasl.rendering.images import mask_overlay, write_image
+    from twodasl.rendering.images import mask_overlay
 
-    pictures = Photos(photos)
+    _render_pictures(
+        options, photos, suffix, lambda photo, vertices, model: mask_overlay(photo, vertices, model.triangles, alpha)
+    )
 
-    def draw(faces: "AnyFaces", index: int, path: Path) -> None:
-        vertices = faces.photo_vertices(index)
-        photo = pictures.under(faces, index, vertices)
-        write_image(path, mask_overlay(photo, vertices, faces.model.triangles, alpha))
 
-    _render_all(options, _picture_suffixes(suffix), draw, surface=True)
+@render.command()
+@_common
+@_frame_in
+@_photos
+@_format
+def points(photos: Path | None, suffix: str, **options: Any) -> None:
+    """The visible vertices over the photo, near ones yellow, as in the paper's dense alignment figures."""
+    from twodasl.rendering.depth import points_overlay
+
+    _render_pictures(
+        options, photos, suffix, lambda photo, vertices, model: points_overlay(photo, vertices, model.triangles)
+    )
+
+
+@render.command()
+@_common
+@_frame_in
+@_photos
+@_format
+def depth(photos: Path | None, suffix: str, **options: Any) -> None:
+    """The face's depth as colours on black, near ones yellow, in the photo's size."""
+    from twodasl.rendering.depth import depth_picture
+
+    def draw(photo: "np.ndarray", vertices: "np.ndarray", model: "MorphableModel") -> "np.ndarray":
+        return depth_picture(vertices, model.triangles, photo.shape[1], photo.shape[0])
+
+    _render_pictures(options, photos, suffix, draw)
 
 
 @render.command()
@@ -132,17 +184,33 @@ def mask(alpha: float, photos: Path | None, suffix: str, **options: Any) -> None
 @_format
 def landmarks(photos: Path | None, suffix: str, **options: Any) -> None:
     """The 68 landmarks and their usual connections over the photo."""
+    from twodasl.rendering.images import landmarks_overlay
+
+    def draw(photo: "np.ndarray", vertices: "np.ndarray", model: "MorphableModel") -> "np.ndarray":
+        return landmarks_overlay(photo, vertices[model.landmark_ids])
+
+    _render_pictures(options, photos, suffix, draw, surface=False)
+
+
+def _render_pictures(
+    options: dict[str, Any],
+    photos: Path | None,
+    suffix: str,
+    picture: Callable[["np.ndarray", "np.ndarray", "MorphableModel"], "np.ndarray"],
+    surface: bool = True,
+) -> None:
+    """Pictures made of a photo, the face's vertices in its pixels from 0, and the model."""
     from twodasl.rendering.faces import Photos
-    from twodasl.rendering.images import landmarks_overlay, write_image
+    from twodasl.rendering.images import write_image
 
     pictures = Photos(photos)
 
     def draw(faces: "AnyFaces", index: int, path: Path) -> None:
         vertices = faces.photo_vertices(index)
         photo = pictures.under(faces, index, vertices)
-        write_image(path, landmarks_overlay(photo, vertices[faces.model.landmark_ids]))
+        write_image(path, picture(photo, vertices, faces.model))
 
-    _render_all(options, _picture_suffixes(suffix), draw)
+    _render_all(options, _picture_suffixes(suffix), draw, surface=surface)
 
 
 def _picture_suffixes(first: str) -> tuple[str, ...]:
