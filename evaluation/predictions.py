@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from ..models.boxes import BoxKind, image_from_crop, image_from_crop_exact
-from ..models.coefficients import split
+from ..models.coefficients import POSE, split
 from ..models.errors import BasisError, FileError, NamesError
 from ..models.inputs import RUN_STATES, RUN_SUFFIXES, InputOptions, refuse_unread, run_from_table
 from ..models.library import open_model
 from ..models.morphable import MorphableModel
 from ..models.pose import Convention, crop_from_crop_up, crop_up_from_model
-from ..models.runs import Run, check_scorable
+from ..models.runs import Run, check_scorable, landmarks_in_photo
 from ..models.tables import Table, check_unique, read_table, shorten
 from ..models.vertex_files import mat_names, read_vertex_file, recognise_frame
 from .protocols import Protocol
@@ -28,6 +28,7 @@ class Prediction:
     points: (n, 68, 2 or 3) float64: crop pixels, y up, where `in_crop`, else photo pixels, y down, counted from
     `origin`. boxes (n, 4) and box_kinds place crops; None takes the published boxes of the truth.
     mean_face: (n, 68, 3), the model's mean face at each face's pose, in the same frame, or None, as `notes` say.
+    oracle_input: they were made from annotations, so their errors are a floor and no method's.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Prediction:
     origin: int = 1
     mean_face: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    oracle_input: bool = False
 
     def select(self, names: tuple[str, ...]) -> "Prediction":
         """These images only, in this order; images without a prediction become NaN faces."""
@@ -111,7 +113,9 @@ def _from_run(path: Path, options: InputOptions) -> Prediction:
     check_scorable(run, str(path))
     check_unique(run.names, f"{path} (an image with several faces)")
     try:
-        model: MorphableModel | None = open_model(options.model, run.info.basis_id, str(path))
+        opened = open_model(options.model, run.info.basis_id, str(path))
+        listed = run.info.settings.get("landmark_list")
+        model: MorphableModel | None = opened.with_points(listed) if listed else opened
         notes: tuple[str, ...] = ()
     except BasisError as error:
         if options.model is not None:
@@ -121,11 +125,13 @@ def _from_run(path: Path, options: InputOptions) -> Prediction:
 
 
 def _from_coefficients(name: str, run: Run, model: MorphableModel | None, notes: tuple[str, ...]) -> Prediction:
+    if run.info.settings.get("frame") == "photo":
+        return _fitted_in_photo(name, run, model, notes)
     mean_face = None
     if model is not None:
         pose = split(run.coefficients.astype(np.float64), run.info.n_identity)[0]
         mean_face = crop_up_from_model(model.mean[model.landmark_ids].astype(np.float64), pose)
-    placed = "none" not in run.box_kind
+    placed = all(kind != "none" for kind, good in zip(run.box_kind, run.valid, strict=True) if good)
     points = run.crop_up_landmarks()
     points[~run.valid] = np.nan
     return Prediction(
@@ -138,7 +144,35 @@ def _from_coefficients(name: str, run: Run, model: MorphableModel | None, notes:
         box_kinds=run.box_kind if placed else (),
         mean_face=mean_face,
         notes=notes,
+        oracle_input=is_oracle(run),
     )
+
+
+def _fitted_in_photo(name: str, run: Run, model: MorphableModel | None, notes: tuple[str, ...]) -> Prediction:
+    """Faces fitted to points of the photo: they never were in a crop, so no protocol's crop mapping moves them."""
+    mean_face = None
+    if model is not None:
+        mean = run.coefficients.copy()
+        mean[:, POSE:] = 0
+        mean_face = landmarks_in_photo(mean, run.info.n_identity, run.box, run.info.convention, model)
+        mean_face[..., :2] += 1
+    points = run.landmarks.copy()
+    points[..., :2] += 1
+    points[~run.valid] = np.nan
+    return Prediction(
+        name=name,
+        names=run.names,
+        points=points,
+        in_crop=False,
+        mean_face=mean_face,
+        notes=(*notes, "fitted to points of the photo: compared there, counted from 1, whatever the protocol"),
+        oracle_input=is_oracle(run),
+    )
+
+
+def is_oracle(run: Run) -> bool:
+    """Whether a run was made from annotations."""
+    return bool(run.info.settings.get("oracle_input", False))
 
 
 def _from_table(path: Path, options: InputOptions) -> Prediction:

@@ -3,6 +3,12 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+ZAlign = Literal["min", "none"]
+Z_ALIGNMENTS: dict[ZAlign, str] = {
+    "min": "each face's smallest z over its own 68 points subtracted",
+    "none": "as it is, nothing subtracted (a deviation from the protocol: --z-align none)",
+}
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -21,7 +27,7 @@ class Protocol:
     mapping: Literal["published", "exact"]
     origin: Literal["as is", "counted from 1"]
 
-    def choices(self, dims: int, labels: str) -> dict[str, Any]:
+    def choices(self, dims: int, labels: str, z_align: ZAlign = "min") -> dict[str, Any]:
         """Everything that decided a sparse number, for reports."""
         chosen = asdict(self) | {
             "points": 68,
@@ -31,7 +37,7 @@ class Protocol:
             "yaw_bins": "|yaw| <= 30, <= 60, beyond, by the older yaw file",
         }
         if dims == 3:
-            chosen["z"] = "each face's smallest z over its own 68 points subtracted"
+            chosen["z"] = Z_ALIGNMENTS[z_align]
         return chosen
 
 

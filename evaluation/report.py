@@ -13,7 +13,7 @@ _COLUMNS = (*YAW_BINS, "mean of bins", "std", "mean of images", "median", "AUC@1
 
 def protocol_lines(result: SparseResult) -> list[str]:
     """The protocol, stated on top of every output."""
-    choices = result.protocol.choices(result.dims, result.labels)
+    choices = result.protocol.choices(result.dims, result.labels, result.z_align)
     lines = [f"protocol {choices.pop('name')}: {choices.pop('summary')}"]
     lines += [f"  {key.replace('_', ' ')}: {value}" for key, value in choices.items()]
     return lines
@@ -22,7 +22,7 @@ def protocol_lines(result: SparseResult) -> list[str]:
 def table(result: SparseResult) -> str:
     """The result as a table in percent, the protocol on top."""
     summary = result.summary
-    rows = [(result.method, _cells(summary.by_yaw, summary))]
+    rows = [(result.label, _cells(summary.by_yaw, summary))]
     if result.mean_face is not None:
         rows.append(("  mean face at its pose", _cells(result.mean_face.by_yaw, result.mean_face)))
     if summary.by_newer_yaw is not None:
@@ -45,7 +45,7 @@ def csv_text(results: list[SparseResult]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["name", "method", "protocol", "labels", "dims", "yaw_degrees", "nme"])
     for result in results:
-        fixed = (result.method, result.protocol.name, result.labels, result.dims)
+        fixed = (result.label, result.protocol.name, result.labels, result.dims)
         for name, yaw, value in zip(result.names, result.yaw_degrees, result.values, strict=True):
             writer.writerow([name, *fixed, f"{yaw:.4f}", "" if np.isnan(value) else repr(float(value))])
     return text.getvalue()

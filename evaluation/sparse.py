@@ -11,7 +11,7 @@ from ..models.inputs import InputOptions
 from ..models.tables import read_names, shorten
 from .nme import YAW_BINS, nme, yaw_bin, z_from_minimum
 from .predictions import Prediction, open_prediction
-from .protocols import Protocol
+from .protocols import Protocol, ZAlign
 from .truth import Labels, Truth, open_truth
 
 FAILURE_THRESHOLD = 0.10
@@ -69,6 +69,13 @@ class SparseResult:
     summary: Summary
     mean_face: Summary | None
     notes: tuple[str, ...]
+    z_align: ZAlign = "min"
+    oracle_input: bool = False
+
+    @property
+    def label(self) -> str:
+        """The method as tables name it; what was made from annotations is marked wherever it stands."""
+        return f"{self.method} (oracle input)" if self.oracle_input else self.method
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -79,9 +86,10 @@ class SparseResult:
         return {
             "metric": "nme_sparse",
             "method": self.method,
+            "oracle_input": self.oracle_input,
             "unit": "fraction",
             "dims": self.dims,
-            "protocol": self.protocol.choices(self.dims, self.labels),
+            "protocol": self.protocol.choices(self.dims, self.labels, self.z_align),
             "summary": self.summary.as_dict(),
             "mean_face": None if self.mean_face is None else self.mean_face.as_dict(),
             "failed": list(self.failed),
@@ -101,9 +109,11 @@ def evaluate_sparse(
     labels: Labels = "original",
     only: Path | None = None,
     options: InputOptions | None = None,
+    z_align: ZAlign = "min",
 ) -> list[SparseResult]:
     """Score one input against a truth: a result for each of `dims`.
 
+    z_align: what is done to z before a 3D distance; `none` is a deviation from every protocol.
     The scored set is `only`, else the names in the input; an image of it without a valid prediction is a failure.
     Raises TwodaslError subclasses for inputs that do not fit, NamesError for an image without a truth.
     """
@@ -114,18 +124,18 @@ def evaluate_sparse(
         raise NamesError(f"{path} has none of the {len(names)} images to score: {shorten(names)}")
     truth = open_truth(truth_path, labels, names)
     prediction = prediction.select(names)
-    return [score(prediction, truth, protocol, count) for count in dims]
+    return [score(prediction, truth, protocol, count, z_align) for count in dims]
 
 
-def score(prediction: Prediction, truth: Truth, protocol: Protocol, dims: int) -> SparseResult:
+def score(prediction: Prediction, truth: Truth, protocol: Protocol, dims: int, z_align: ZAlign = "min") -> SparseResult:
     """Score a prediction of the same images as the truth, in the same order."""
     if prediction.points.shape[-1] < dims:
         raise NamesError(f"{prediction.name} has landmarks in 2D only; --dims 3 needs their z")
-    values = _errors(prediction.in_photo(protocol, truth), truth, dims)
+    values = _errors(prediction.in_photo(protocol, truth), truth, dims, z_align)
     mean_points = prediction.mean_face_in_photo(protocol, truth)
     mean_values = None
     if mean_points is not None and mean_points.shape[-1] >= dims:
-        mean_values = np.where(np.isnan(values), np.nan, _errors(mean_points, truth, dims))
+        mean_values = np.where(np.isnan(values), np.nan, _errors(mean_points, truth, dims, z_align))
     return SparseResult(
         method=prediction.name,
         protocol=protocol,
@@ -137,12 +147,14 @@ def score(prediction: Prediction, truth: Truth, protocol: Protocol, dims: int) -
         summary=summarise(values, truth),
         mean_face=None if mean_values is None else summarise(mean_values, truth),
         notes=prediction.notes,
+        z_align=z_align,
+        oracle_input=prediction.oracle_input,
     )
 
 
-def _errors(points: np.ndarray, truth: Truth, dims: int) -> np.ndarray:
+def _errors(points: np.ndarray, truth: Truth, dims: int, z_align: ZAlign) -> np.ndarray:
     predicted, target = points[..., :dims], truth.landmarks[..., :dims]
-    if dims == 3:
+    if dims == 3 and z_align == "min":
         predicted, target = z_from_minimum(predicted), z_from_minimum(target)
     return nme(predicted, target)
 

@@ -109,3 +109,21 @@ def _offset(box: np.ndarray, points: np.ndarray) -> np.ndarray:
     offset = np.zeros((*box.shape[:-1], 1, points.shape[-1]))
     offset[..., 0, :2] = box[..., :2]
     return offset
+
+
+def crop_pose_from_photo(pose: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Cameras to the photo as cameras to the crop: (..., 3, 4) with boxes (..., 4) as really cut.
+
+    The camera handed over takes the model to photo pixels counted from 1 with y up (minus the photo's y); the one
+    returned takes it to the crop with y up, in the convention `3ddfa`, so that `image_from_crop_exact` of its points
+    lies where the first one put them.
+    """
+    sides = np.concatenate([box[..., 2:] - box[..., :2] + 1, np.zeros_like(box[..., :1])], axis=-1)
+    sides[..., 2] = sides[..., :2].mean(axis=-1)
+    scale = CROP_SIZE / sides
+    shift = np.zeros_like(sides)
+    shift[..., 0] = scale[..., 0] * (0.5 - box[..., 0]) + 0.5
+    shift[..., 1] = scale[..., 1] * (box[..., 1] - 0.5) + CROP_SIZE + 0.5
+    moved = pose * scale[..., None]
+    moved[..., 3] += shift
+    return moved

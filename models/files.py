@@ -158,7 +158,7 @@ def open_h5(path: Path, expected: str, version: int) -> Any:
     """Open one of twodasl's HDF5 files for reading. Raises FileError if it is another kind or a newer version."""
     import h5py
 
-    kinds = {"twodasl-model": "a face model", "twodasl-run": "a run"}
+    kinds = {"twodasl-model": "a face model", "twodasl-run": "a run", "twodasl-set": "a training set"}
     try:
         file = h5py.File(path, "r")
     except OSError as error:

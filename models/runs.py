@@ -32,6 +32,7 @@ STATUSES = {
     "no-landmarks": "the network takes landmarks and there are none for this name, or they are not finite",
     "no-face": "no face was found in the photo",
     "not-finite": "the network's output is not finite",
+    "no-fit": "the landmarks determine no face: too few, on a line, mirrored, or the fit did not converge",
 }
 
 

@@ -28,6 +28,10 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, value: str
     "--protocol", "protocol_name", type=click.Choice(["standard", "2dasl", "exact"]), default="standard",
     show_default=True, help="Named set of choices; 'twodasl eval protocols' lists them.",
 )  # fmt: skip
+@click.option(
+    "--z-align", type=click.Choice(["min", "none"]),
+    help="With --dims 3: subtract each face's smallest z, or nothing (a deviation) [default: min].",
+)  # fmt: skip
 @rows_option
 @only_option
 @click.option("--whitening", type=FILE, help="Mean and std of a network's outputs (.pkl), for coefficients.")
@@ -47,6 +51,7 @@ def nme_command(
     dims: tuple[int, ...],
     labels: str,
     protocol_name: str,
+    z_align: str | None,
     rows: Path | None,
     only: Path | None,
     whitening: Path | None,
@@ -74,6 +79,8 @@ def nme_command(
         raise click.UsageError("say what to measure: --sparse")
     if labels == "reannotated" and 3 in dims:
         raise click.UsageError("the reannotated labels are 2D: --labels reannotated goes with --dims 2")
+    if z_align is not None and 3 not in dims:
+        raise click.UsageError("--z-align is for --dims 3")
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
     options = InputOptions(
@@ -93,6 +100,7 @@ def nme_command(
         labels,  # type: ignore[arg-type]
         only,
         options,
+        z_align or "min",  # type: ignore[arg-type]
     )
     for text in results[0].notes:
         note(f"Note: {text}")

@@ -9,12 +9,15 @@ import warnings
 import click
 
 COMMANDS = {
+    "demo": ".demo:demo",
     "infer": ".infer:infer",
+    "fit": ".fit:fit",
     "eval": ".evaluate:evaluate",
     "render": ".render:render",
     "run": ".runs:run",
     "weights": ".weights:weights",
     "model": ".model:model",
+    "data": ".data:data",
 }
 
 # The libraries whose version can change a number that twodasl prints.
