@@ -8,9 +8,9 @@ endif
 
 .PHONY: demo test check lint types setup clean
 
-# The main job on real data: model, weights, coefficients, the published number, a picture and a mesh.
+# The main job on what is in the package: landmarks to a face, pictures, meshes and a score, in demo/index.html.
 demo: setup
-	$(BIN)/python tools/main_job.py
+	$(BIN)/twodasl demo -o demo
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -rs

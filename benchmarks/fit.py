@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import least_squares
 
-from twodasl.models.fit_settings import ANNOTATED, DETECTED, FitSettings, landmark_indices
-from twodasl.models.fitting import Fit, fit_landmarks
+from twodasl.models.fitting.fit import Fit, fit_landmarks
+from twodasl.models.fitting.settings import ANNOTATED, DETECTED, FitSettings, landmark_indices
 from twodasl.models.morphable import MorphableModel
 
 SAMPLE = 20
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.model and arguments.annotations:
-        from twodasl.models.fit_runs import read_annotations
+        from twodasl.models.fitting.runs import read_annotations
 
         model = MorphableModel.load(arguments.model)
         points = read_annotations(arguments.annotations, np.arange(68)).points

@@ -8,6 +8,7 @@ import numpy as np
 from ..models.boxes import BoxKind, image_from_crop, image_from_crop_exact
 from ..models.coefficients import POSE, split
 from ..models.errors import BasisError, FileError, NamesError
+from ..models.fitting.runs import landmark_list
 from ..models.inputs import RUN_STATES, RUN_SUFFIXES, InputOptions, refuse_unread, run_from_table
 from ..models.library import open_model
 from ..models.morphable import MorphableModel
@@ -113,15 +114,28 @@ def _from_run(path: Path, options: InputOptions) -> Prediction:
     check_scorable(run, str(path))
     check_unique(run.names, f"{path} (an image with several faces)")
     try:
-        opened = open_model(options.model, run.info.basis_id, str(path))
-        listed = run.info.settings.get("landmark_list")
-        model: MorphableModel | None = opened.with_points(listed) if listed else opened
+        model: MorphableModel | None = open_model(options.model, run.info.basis_id, str(path))
         notes: tuple[str, ...] = ()
     except BasisError as error:
         if options.model is not None:
             raise
         model, notes = None, (f"no mean-face row: {error}",)
+    if model is not None:
+        listed = landmark_list(model, options.points)
+        if listed:
+            model = model.with_points(listed)
+            run = _with_landmarks_of(model, run)
+            notes = (*notes, f"landmarks: the model's list '{listed}'")
+    elif options.points is not None:
+        raise FileError(f"--points {options.points} needs the face model of {path}: hand it over with --model")
     return _from_coefficients(path.stem, run, model, notes)
+
+
+def _with_landmarks_of(model: MorphableModel, run: Run) -> Run:
+    """The run with the landmarks that the model means by the 68 points."""
+    info = run.info
+    points = landmarks_in_photo(run.coefficients, info.n_identity, run.box, info.convention, model)
+    return replace(run, landmarks=points)
 
 
 def _from_coefficients(name: str, run: Run, model: MorphableModel | None, notes: tuple[str, ...]) -> Prediction:

@@ -24,6 +24,7 @@ class InputOptions:
 
     rows: the list that names the rows of arrays. whitening: of raw network outputs. boxes: crop boxes. model: the
     face model. convention: of crop points. frame_in: of vertex files. origin: the first pixel of landmarks.
+    points: which of the model's lists of 68 landmarks.
     """
 
     rows: Path | None = None
@@ -33,6 +34,7 @@ class InputOptions:
     convention: Convention | None = None
     frame_in: Frame | None = None
     origin: int | None = None
+    points: str | None = None
 
 
 def run_from_table(table: Table, options: InputOptions) -> tuple[Run, MorphableModel]:

@@ -54,15 +54,50 @@ def registered() -> list[ModelEntry]:
     return entries
 
 
+def load_model(path: Path) -> MorphableModel:
+    """The face model in a file, imported or built (`twodasl model build-open`). Raises FileError if it is neither."""
+    import h5py
+
+    from .open_face import asset
+
+    try:
+        with h5py.File(path, "r") as file:
+            found = file.attrs.get("format")
+    except OSError:
+        found = None
+    if found == asset.FORMAT:
+        return asset.load_open_face(path)
+    return MorphableModel.load(path)
+
+
+def default_model(path: Path | None = None) -> MorphableModel:
+    """The face model for new faces: `path`, else TWODASL_MODEL, else the open one in the package."""
+    chosen = path or _named_by_variable()
+    return bundled_model() if chosen is None else load_model(chosen)
+
+
+def bundled_model() -> MorphableModel:
+    """The open face model that comes with the package."""
+    from .open_face.asset import load_open_face
+
+    return load_open_face()
+
+
+def _named_by_variable() -> Path | None:
+    name = os.environ.get(MODEL_VARIABLE)
+    return Path(name) if name else None
+
+
 def open_model(path: Path | None = None, basis_id: str | None = None, what: str = "this input") -> MorphableModel:
-    """The face model to use: `path`, else TWODASL_MODEL, else the registered one with `basis_id`.
+    """The face model that something belongs to: `path`, else TWODASL_MODEL, else the registered one, or the one in the
+    package, with `basis_id`.
 
     Without a `basis_id` the only registered basis is taken. Raises BasisError where the model at hand is of another
     basis than `what` (a run, weights) asks for, FileError where none is found.
     """
-    chosen = path or (Path(os.environ[MODEL_VARIABLE]) if os.environ.get(MODEL_VARIABLE) else None)
+    chosen = path or _named_by_variable()
     if chosen is not None:
-        model = MorphableModel.load(chosen)
+        model = load_model(chosen)
         if basis_id is not None:
             check_basis(basis_id, model, what)
         return model
@@ -70,6 +105,8 @@ def open_model(path: Path | None = None, basis_id: str | None = None, what: str 
     for entry in entries:
         if entry.basis_id == basis_id:
             return MorphableModel.load(entry.path)
+    if basis_id is not None and (bundled := bundled_model()).basis_id == basis_id:
+        return bundled
     if basis_id is not None:
         raise BasisError(
             f"{what} belongs to the face model with basis id {basis_id[:12]}, which is not among the registered ones: "

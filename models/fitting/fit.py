@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import SettingsError, ShapeError
+from ..morphable import LANDMARKS, MorphableModel
+from ..pose import crop_up_from_model
+from ..runs import OK
 from .cameras import camera_unknowns
 from .contour import jaw_sides, known_jaw_paths
-from .errors import SettingsError, ShapeError
 from .first_pose import first_faces, undetermined
-from .fit_settings import GROUPS, FitSettings
 from .least_squares import Faces, Problem, Shape, solve
-from .morphable import LANDMARKS, MorphableModel
-from .pose import crop_up_from_model
-from .runs import OK
+from .settings import GROUPS, FitSettings
 
 ABSURD_SIGMAS = 5.0
 UNSEEN = "none of its landmarks is finite"

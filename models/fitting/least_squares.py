@@ -11,7 +11,7 @@ import numpy as np
 
 from .cameras import camera_columns, camera_unknowns, moved_camera
 from .contour import silhouette
-from .fit_settings import FitSettings
+from .settings import FitSettings
 
 BLOCK = 64  # faces solved together: their Jacobian stays within a few megabytes
 CONTOUR_MOVES = 12  # iterations after which the jaw stays where it slid to, so that the sum it is part of may settle

@@ -4,8 +4,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from .fit_settings import GROUPS
-from .morphable import MorphableModel
+from ..morphable import MorphableModel
+from .settings import GROUPS
 
 STEPS = 12  # candidates of each jaw landmark, itself the first
 

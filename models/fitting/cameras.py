@@ -6,7 +6,7 @@ A camera is M (n, 3, 3), pixels per millimetre, and t (n, 3), pixels; y up. `aff
 
 import numpy as np
 
-from .fit_settings import Camera
+from .settings import Camera
 
 
 def camera_unknowns(camera: Camera, dims: int) -> int:

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..pose import rotation_from_angles
 from .cameras import third_row
-from .fit_settings import FitSettings
 from .least_squares import Faces, Problem, solve
-from .pose import rotation_from_angles
+from .settings import FitSettings
 
 # Without the third coordinate a head is also started from these yaws; its roll is found with each.
 YAWS = (-60.0, 0.0, 60.0)

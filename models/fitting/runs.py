@@ -7,17 +7,17 @@ from typing import Literal
 
 import numpy as np
 
-from .annotations import read_annotation
-from .boxes import WHOLE_CROP, BoxKind, box_from_landmarks, check_box
-from .coefficients import join
-from .errors import DegenerateFaceError, FileError, NamesError
-from .fit_settings import ANNOTATED, DETECTED, FitSettings
-from .fitting import Fit, fit_landmarks
-from .morphable import LANDMARKS, MorphableModel
-from .photos import SUFFIXES
-from .pose import Convention, crop_up_from_crop
-from .runs import OK, Run, RunInfo, crop_from_photo, landmarks_in_photo
-from .tables import read_table
+from ..annotations import read_annotation
+from ..boxes import WHOLE_CROP, BoxKind, box_from_landmarks, check_box
+from ..coefficients import join
+from ..errors import DegenerateFaceError, FileError, NamesError
+from ..morphable import LANDMARKS, MorphableModel
+from ..photos import SUFFIXES
+from ..pose import Convention, crop_up_from_crop
+from ..runs import OK, Run, RunInfo, crop_from_photo, landmarks_in_photo
+from ..tables import read_table
+from .fit import Fit, fit_landmarks
+from .settings import ANNOTATED, DETECTED, FitSettings
 
 Frame = Literal["photo", "crop"]
 

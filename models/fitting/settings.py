@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .errors import NamesError, SettingsError
-from .morphable import LANDMARKS
+from ..errors import NamesError, SettingsError
+from ..morphable import LANDMARKS
 
 Camera = Literal["scaled-orthographic", "affine"]
 CAMERAS: tuple[Camera, ...] = ("scaled-orthographic", "affine")

@@ -1,0 +1,1 @@
+"""From landmarks to a face without any network."""
