@@ -104,7 +104,7 @@ MEASURES = (
     Measure("eye opening", 10.3, 0.5, "F94", _between("lid_upper", "lid_lower")),
     Measure("nose width", 35.5, 0.7, "Z05 F05", _width("alare")),
     Measure("nose protrusion, subnasale-pronasale", 19.7, 0.7, "F94 Z05", _between("subnasale", "pronasale")),
-    Measure("pronasale ahead of subnasale", 16.5, 1, "Z05 G88", _ahead("pronasale", "subnasale")),
+    Measure("pronasale ahead of subnasale", 15.5, 1, "Z05 G88", _ahead("pronasale", "subnasale")),
     Measure("bridge of the nose ahead of its line", 0, 0.7, "B93", _ahead_of_line("rhinion", "sellion", "pronasale")),
     Measure("mouth width", 51, 1, "F05 Z05", _width("cheilion")),
     Measure("philtrum width", 10.5, 1, "F94", _width("crista_philtri")),

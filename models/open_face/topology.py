@@ -12,8 +12,8 @@ from .makehuman import BaseMesh
 # every step along an edge of hm08, nearly all of them along three edge loops. The left side is its mirror image.
 RIM = (
     *(783, 781, 782, 926, 923, 784, 3694, 927, 775, 761, 762, 745, 748, 996, 738),
-    *(932, 5406, 5407, 5410, 5409, 5565, 5408, 875, 876, 5383, 874, 5372, 873, 865, 872, 5403, 5404, 5405),
-    *(5564, 5563, 5562, 5552, 5551, 5548, 5549, 5555, 5560, 5556, 5554),
+    *(932, 5761, 5768, 5753, 5762, 5764, 5770, 5757, 5749, 5747, 5766, 5751, 5760, 5748, 5758, 5756, 5767, 5755, 5765),
+    *(5769, 5564, 5563, 5562, 5552, 5551, 5548, 5549, 5555, 5560, 5556, 5554),
 )
 # One edge of each edge loop that bounds a part: behind the lid margins, inside the lips, in the throat, on the collar.
 LID_EDGE, LIP_EDGE, THROAT_EDGE, COLLAR_EDGE = (1106, 1101), (537, 538), (656, 657), (803, 799)
