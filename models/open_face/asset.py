@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -36,9 +37,9 @@ class OpenFaceFile:
             file.visititems(lambda name, item: names.append(name) if hasattr(item, "shape") else None)
             for name in names:
                 self.arrays[name] = file[name][()]
-        self.part_names = tuple(str(name) for name in self.texts["part_names"])
-        self.region_names = tuple(str(name) for name in self.texts["region_names"])
-        self.unit_names = tuple(str(name) for name in self.texts["unit_names"])
+            self.part_names, self.region_names, self.unit_names = (
+                tuple(str(name) for name in self.texts[f"{kind}_names"]) for kind in ("part", "region", "unit")
+            )
 
     def basis(self, kind: str, count: int | None = None) -> np.ndarray:
         """The first `count` shapes of `identity`, `expression` or `units`: (N, 3, count) float32, micrometres."""
@@ -67,6 +68,7 @@ class OpenFaceFile:
 
     @cached_property
     def landmark_lists(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Both lists at level 0: ids (68, 4) int32 and weights (68, 4) float32."""
         return {
             name: (self.arrays[f"landmarks/{name}/ids"], self.arrays[f"landmarks/{name}/weights"]) for name in POINTS
         }
@@ -82,7 +84,7 @@ def load_open_face(
 ) -> MorphableModel:
     """The open face model: from `path`, or the one in the package.
 
-    level: Catmull-Clark steps, 0, 1 or 2: about 3,000, 11,000 or 44,000 vertices. n_identity, n_expression: the first
+    level: Catmull-Clark steps, 0, 1 or 2: 2,790, 10,982 or 43,566 vertices. n_identity, n_expression: the first
     components, up to 80 and 20. parts: also eyes, teeth, tongue, mouth bag and the rest of the head, after the face's
     vertices. points: the list of the 68 landmarks, `semantic` (features as seen) or `transferred` (as in BFM labels).
     Raises FileError for a missing, damaged or foreign file.
@@ -120,66 +122,68 @@ def random_expressions(rng: np.random.Generator, count: int, file: OpenFaceFile,
 def _model(
     file: OpenFaceFile, level: int, n_identity: int, n_expression: int, parts: bool, points: str
 ) -> MorphableModel:
+    shapes = [
+        file.arrays["mean"][:, :, None],
+        file.basis("identity", n_identity),
+        file.basis("expression", n_expression),
+    ]
+    base = np.concatenate(shapes, axis=2)
     chosen = file.part_names if parts else file.part_names[:1]
-    k = n_identity + n_expression
-    base = np.concatenate(
-        [
-            file.arrays["mean"][:, :, None],
-            file.basis("identity", n_identity),
-            file.basis("expression", n_expression),
-            np.zeros((len(file.arrays["mean"]), 3, 0), np.float32),
-        ],
-        axis=2,
-    )
-    values, meshes, symmetry, uv, segments = [], [], [], [], []
-    offset = 0
-    for part in chosen:
-        number = file.part_names.index(part)
-        start, stop = file.arrays["part_vertices"][number]
-        steps = file.steps(part, level)
-        matrix: sparse.csr_array = sparse.csr_array(sparse.eye_array(int(stop - start)))
-        for step in steps:
-            matrix = sparse.csr_array(step.matrix @ matrix)
-        whole = np.concatenate(
-            [
-                base[start:stop].reshape(stop - start, -1),
-                file.arrays["uv"][start:stop],
-                file.arrays["regions"][start:stop] / 255,
-            ],
-            axis=1,
-        )
-        fine = matrix.astype(np.float32) @ whole.astype(np.float32)
-        count = len(fine)
-        values.append(fine[:, : 3 * (k + 1)].reshape(count, 3, k + 1))
-        uv.append(fine[:, 3 * (k + 1) : 3 * (k + 1) + 2])
-        segments.append(fine[:, 3 * (k + 1) + 2 :] > 0.5)
-        quads = steps[-1].quads if steps else file.base_quads(part)
-        meshes.append(triangulate(quads, values[-1][:, :, 0]) + offset)
-        symmetry.append((part, offset, _part_symmetry(file, part, steps)))
-        offset += count
-    together = np.concatenate(values)
-    basis = np.ascontiguousarray(together[:, :, 1:])
-    mean = np.ascontiguousarray(together[:, :, 0])
+    meshes = [_part(file, part, level, base) for part in chosen]
+    starts = dict(zip(chosen, np.cumsum([0, *(len(mesh.shapes) for mesh in meshes)])[:-1].tolist(), strict=True))
+    together = np.concatenate([mesh.shapes for mesh in meshes])
+    mean, basis = np.ascontiguousarray(together[:, :, 0]), np.ascontiguousarray(together[:, :, 1:])
+    low, high = meshes[0].shapes[:, :, 0].min(axis=0), meshes[0].shapes[:, :, 0].max(axis=0)
     lists = {name: _landmark_ids(file, name, level) for name in POINTS}
-    low, high = mean.min(axis=0), mean.max(axis=0)
     return MorphableModel(
         mean=mean,
         identity_basis=basis[:, :, :n_identity],
         expression_basis=basis[:, :, n_identity:],
-        triangles=np.concatenate(meshes),
+        triangles=np.concatenate([mesh.triangles + starts[part] for part, mesh in zip(chosen, meshes, strict=True)]),
         landmark_ids=lists[points],
         named_landmarks=lists,
         basis_landmark_ids=lists["semantic"],
-        uv=np.concatenate(uv),
-        pncc=(mean - low) / (high - low),
-        symmetry=_join_symmetry(symmetry),
-        segments=np.concatenate(segments),
+        uv=np.concatenate([mesh.uv for mesh in meshes]),
+        pncc=np.clip((mean - low) / (high - low), 0, 1),
+        symmetry=np.concatenate([mesh.images + starts[mesh.image] for mesh in meshes]).astype(np.int32),
+        segments=np.concatenate([mesh.regions > 0.5 for mesh in meshes]),
         segment_names=file.region_names,
         identity_sigma=np.ones(n_identity, np.float32),
         expression_sigma=np.ones(n_expression, np.float32),
         name=str(file.texts["name"]),
         source=str(file.texts["provenance"]),
         terms=str(file.texts["licence"]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A part at one level. shapes: (n, 3, 1 + K + L) float32, mean and bases. uv: (n, 2). regions: (n, R) 0..1.
+    triangles: (t, 3), from 0. image: the part that is its mirror image; images: (n,), each vertex's in that part."""
+
+    shapes: np.ndarray
+    uv: np.ndarray
+    regions: np.ndarray
+    triangles: np.ndarray
+    image: str
+    images: np.ndarray
+
+
+def _part(file: OpenFaceFile, part: str, level: int, base: np.ndarray) -> _Part:
+    start, stop = file.arrays["part_vertices"][file.part_names.index(part)]
+    steps = file.steps(part, level)
+    matrix = sparse.csr_array(sparse.eye_array(int(stop - start)))
+    for step in steps:
+        matrix = sparse.csr_array(step.matrix @ matrix)
+    single = matrix.astype(np.float32)
+    shapes = (single @ base[start:stop].reshape(stop - start, -1)).reshape(-1, 3, base.shape[2])
+    quads = steps[-1].quads if steps else file.base_quads(part)
+    return _Part(
+        shapes,
+        np.asarray(single @ file.arrays["uv"][start:stop]),
+        np.asarray(single @ (file.arrays["regions"][start:stop] / np.float32(255))),
+        triangulate(quads, shapes[:, :, 0]),
+        *_part_symmetry(file, part, steps),
     )
 
 
@@ -221,11 +225,6 @@ def _part_symmetry(file: OpenFaceFile, part: str, steps: tuple[Subdivision, ...]
         current = mirrored(mine, mine_quads, their, their_quads, current)
         mine_quads, their_quads = mine.quads, their.quads
     return other, current
-
-
-def _join_symmetry(parts: list[tuple[str, int, tuple[str, np.ndarray]]]) -> np.ndarray:
-    starts = {part: offset for part, offset, _ in parts}
-    return np.concatenate([starts[other] + images for _, _, (other, images) in parts]).astype(np.int32)
 
 
 def _check_choices(level: int, points: str) -> None:

@@ -36,10 +36,6 @@ OPPOSITES = {
     "compress": "uncompress",
 }
 
-# Expression law: each drawn face has a few units, each at a share of its range, never a negative one.
-UNITS_PER_FACE, PAIRED, UNIT_SHAPE = 3.0, 0.8, (1.2, 1.8)
-NOT_AN_EXPRESSION = ("eyeLook", "tongue")
-
 
 @dataclass(frozen=True, eq=False)
 class Law:

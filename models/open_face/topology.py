@@ -8,8 +8,8 @@ import numpy as np
 
 from .makehuman import BaseMesh
 
-# The face's rim on the right side (x < 0), from below the chin along the jaw, up behind the ear and over the hairline,
-# every step along an edge of hm08, nearly all of them along three edge loops. The left side is its mirror image.
+# The face's rim on the right side (x < 0): below the chin along the jaw, up in the crease behind the ear, and over the
+# hairline, every step along an edge of hm08, on three of its edge loops. The left side is its mirror image.
 RIM = (
     *(783, 781, 782, 926, 923, 784, 3694, 927, 775, 761, 762, 745, 748, 996, 738),
     *(932, 5761, 5768, 5753, 5762, 5764, 5770, 5757, 5749, 5747, 5766, 5751, 5760, 5748, 5758, 5756, 5767, 5755, 5765),
