@@ -9,7 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.command import run_command
 from twodasl.models.errors import FileError, NamesError, SettingsError
+from twodasl.models.library import default_model, load_model, open_model
 from twodasl.models.morphable import MorphableModel
 from twodasl.models.open_face.asset import OpenFaceFile, landmark_points, load_open_face, random_expressions
 from twodasl.models.open_face.build import build_open_face
@@ -312,6 +314,17 @@ def test_random_expressions_are_mixes_of_units(file: OpenFaceFile) -> None:
     inside = ((drawn >= low) & (drawn <= high)).mean(axis=0)
     assert inside.min() > 0.9
     np.testing.assert_allclose(np.sqrt((drawn**2).mean(axis=0))[:5], 1, atol=0.3)
+
+
+def test_it_is_the_default_model(models: dict[int, MorphableModel]) -> None:
+    basis_id = models[1].basis_id
+    assert default_model().basis_id == basis_id
+    assert open_model(basis_id=basis_id).basis_id == basis_id
+    assert load_model(ASSET).basis_id == basis_id
+    code, out, _ = run_command("model", "info")
+    assert code == 0
+    assert "open face v1" in out
+    assert "semantic, transferred" in out
 
 
 # The file

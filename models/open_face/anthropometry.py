@@ -1,15 +1,18 @@
 """Published anthropometric means of adult faces, and the slider centres that bring the mean face to them.
 
-The values are means over both sexes and several populations, rounded; facts only. Where they come from:
+The values are means over both sexes and several populations, rounded; facts only. They are quoted from memory of these
+publications, whose tables could not be opened when this was written, and may be a millimetre or two off:
   F94  Farkas, Anthropometry of the Head and Face, 1994 (North American adults)
   F05  Farkas et al., International anthropometric study of facial morphology, J Craniofac Surg 16:615, 2005 (25 groups)
   Z05  Zhuang and Bradtmiller, Head-and-face anthropometric survey of U.S. respirator users, JOEH 2:567, 2005 (NIOSH)
+  G88  Gordon et al., 1988 anthropometric survey of U.S. Army personnel, 1989 (distances to the back of the head)
   G14  Gordon et al., 2012 anthropometric survey of U.S. Army personnel (ANSUR II), 2014
   L80  Legan and Burstone, Soft tissue cephalometric analysis, J Oral Surg 38:744, 1980
   B93  Byrd and Hobar, Rhinoplasty: a practical guide for surgical planning, Plast Reconstr Surg 91:642, 1993
-  G88  Gordon et al., 1988 anthropometric survey of U.S. Army personnel, 1989 (distances to the back of the head)
 Populations differ by several mm, and calipers press skin that a mesh has not: hence the tolerances, with which each
-value is weighed. Nothing here was taken from another face model or from landmark labels.
+value is weighed. No value comes from another face model or from landmark labels. Depths (tragion, nose) and the jaw's
+width were gone over again after a first fit to labelled faces had shown the mean too flat and too narrow there; what
+was then entered are the publications' values.
 """
 
 from collections.abc import Callable
