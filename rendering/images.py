@@ -9,9 +9,10 @@ from PIL import Image, ImageDraw
 
 from ..models.errors import FileError, ShapeError, TwodaslError
 from ..models.files import whole_file
+from .colors import blend, light_from_srgb
 from .meshes import check_finite, check_mesh
-from .rasterizer import interpolate, rasterize
-from .shading import TURQUOISE, Material, shade, vertex_normals
+from .rasterizer import rasterize
+from .shading import TURQUOISE, Material, lit, triangle_normals, vertex_normals
 
 FINE = 1 << 20  # photo pixels; a mesh that spreads over no more is drawn at twice the size and averaged down
 BAND = 1 << 18  # photo pixels drawn at once, which bounds the memory on large photos
@@ -51,7 +52,7 @@ def mask_overlay(
 
     photo: (H, W, 3) uint8 RGB. vertices: (N, 3) float, photo pixels, the first pixel's centre at 0, y down, larger z
     nearer. triangles: (T, 3) int, counter-clockwise seen from outside. alpha: 0 leaves the photo, 1 is opaque.
-    The outline is antialiased, except on faces of more than a million pixels. The inside of the surface is not drawn:
+    Light and photo are mixed as light, not as grey levels. The outline is antialiased, except on faces of more than a million pixels. The inside of the surface is not drawn:
     an open mouth shows the photo.
 
     Raises ShapeError, DegenerateFaceError for vertices that are not finite, TwodaslError for another alpha.
@@ -61,42 +62,21 @@ def mask_overlay(
     check_finite(vertices)
     if not 0 <= alpha <= 1:
         raise TwodaslError(f"alpha is {alpha:g}; 0 (photo only) to 1 (opaque mesh) is expected")
-    normals = vertex_normals(vertices, triangles)
+    normals = (triangle_normals if material.flat else vertex_normals)(vertices, triangles)
     picture = photo.copy()
     left, top, right, bottom = _window(vertices, 1, photo)
     if left == right:
         return picture
     subpixels = 2 if (right - left) * (bottom - top) <= FINE else 1
+    half = np.array([0.5, 0.5, 0])  # pixel centres lie half a pixel inside the picture, whatever the pixels' size
     rows = max(1, BAND // (right - left))
     for start in range(top, bottom, rows):
         band = picture[start : min(start + rows, bottom), left:right]
-        shifted = vertices - (left, start, 0)
-        coverage, colors = _draw(shifted, triangles, normals, material, band.shape[1], band.shape[0], subpixels)
-        band[:] = _blend(band, colors, alpha * coverage)
+        fine = (vertices - (left, start, 0) + half) * (subpixels, subpixels, 1) - half
+        fragments = rasterize(fine, triangles, band.shape[1] * subpixels, band.shape[0] * subpixels, cull=True)
+        coverage, light = lit(fragments, triangles, normals, subpixels, material)
+        band[:] = blend(band, light, alpha * coverage)
     return picture
-
-
-def _draw(
-    vertices: np.ndarray,
-    triangles: np.ndarray,
-    normals: np.ndarray,
-    material: Material,
-    width: int,
-    height: int,
-    subpixels: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """How much of each pixel the mesh covers, (H, W) 0..1, and its mean colour there, (H, W, 3) 0..255."""
-    half = np.array([0.5, 0.5, 0])  # pixel centres lie half a pixel inside the picture, whatever the pixels' size
-    fine = (vertices + half) * (subpixels, subpixels, 1) - half
-    fragments = rasterize(fine, triangles, width * subpixels, height * subpixels, cull=True)
-    covered = fragments.covered
-    seen = interpolate(fragments, triangles, normals)[covered]
-    seen /= np.maximum(np.linalg.norm(seen, axis=1, keepdims=True), 1e-12)
-    colors = np.zeros((*covered.shape, 3))
-    colors[covered] = 255 * shade(seen, material)
-    coverage = covered.reshape(height, subpixels, width, subpixels).mean(axis=(1, 3))
-    total = colors.reshape(height, subpixels, width, subpixels, 3).mean(axis=(1, 3))
-    return coverage, total / np.maximum(coverage, 1e-12)[..., None]
 
 
 def landmarks_overlay(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -137,7 +117,9 @@ def landmarks_overlay(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         return draw_dots
 
     for what, color, alpha in ((lines, WHITE, 0.7), (dots(dot), BLUE, 0.9), (dots(0.62 * dot), WHITE, 1.0)):
-        area[:] = _blend(area, np.asarray(color), alpha * _stencil(what, area.shape[1], area.shape[0]))
+        area[:] = blend(
+            area, light_from_srgb(np.asarray(color) / 255), alpha * _stencil(what, area.shape[1], area.shape[0])
+        )
     return picture
 
 
@@ -197,9 +179,3 @@ def _window(points: np.ndarray, margin: float, photo: np.ndarray) -> tuple[int, 
     end = np.clip(np.ceil(points[:, :2].max(axis=0) + margin) + 1, 0, limits)
     left, top, right, bottom = (int(value) for value in (*start, *end))
     return left, top, right, bottom
-
-
-def _blend(photo: np.ndarray, colors: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Photo (H, W, 3) uint8 under colors (..., 3) 0..255, by the share (H, W) 0..1 of each pixel: (H, W, 3) uint8."""
-    mixed = photo + (colors - photo) * share[..., None]
-    return np.rint(mixed).astype(np.uint8)

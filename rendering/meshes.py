@@ -9,6 +9,7 @@ import numpy as np
 
 from ..models.errors import DegenerateFaceError, ShapeError, TwodaslError
 from ..models.files import whole_file
+from .colors import light_from_srgb
 
 # The first 116 bytes of a MATLAB 5 file are free text. scipy puts the time there; the same face is the same bytes here.
 MAT_HEADER = b"MATLAB 5.0 MAT-file, vertices of a face, written by twodasl".ljust(116)
@@ -191,7 +192,7 @@ def write_glb(
     if colors is not None:
         _check_colors(colors, len(vertices))
         # glTF's vertex colours are linear light; pictures are not.
-        linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+        linear = light_from_srgb(colors)
         visual = np.rint(255 * np.column_stack([linear, np.ones(len(linear))])).astype(np.uint8)
     mesh = trimesh.Trimesh(vertices, triangles, vertex_colors=visual, process=False)
 

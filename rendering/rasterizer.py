@@ -70,7 +70,7 @@ def rasterize(
         np.full((height, width), -1, np.int32), np.full((height, width), -np.inf), np.zeros((height, width, 3))
     )
     x, y, z = np.ascontiguousarray(vertices.T, np.float64)
-    if compiled and _numba_imports():
+    if compiled and numba_imports():
         _fill_compiled(x, y, z, triangles, cull, threads, fragments)
     else:
         _fill_vectorised(x, y, z, triangles, cull, fragments)
@@ -78,7 +78,8 @@ def rasterize(
 
 
 @cache
-def _numba_imports() -> bool:
+def numba_imports() -> bool:
+    """Whether the compiled twins of the NumPy code can be used."""
     try:
         import numba  # noqa: F401
     except ImportError:
@@ -188,17 +189,27 @@ def _cover(
     return found, np.stack([ea[found], eb[found], ec[found]]) / total[found]
 
 
-def interpolate(fragments: Fragments, triangles: np.ndarray, values: np.ndarray) -> np.ndarray:
+def interpolate(
+    fragments: Fragments, triangles: np.ndarray, values: np.ndarray, *, compiled: bool = True
+) -> np.ndarray:
     """Values of the vertices, (N, C) float, at every pixel: (H, W, C) float64, 0 where no triangle is seen.
 
-    triangles: (T, 3) int, those the fragments were drawn from. Raises ShapeError for values of another shape.
+    triangles: (T, 3) int, those the fragments were drawn from. compiled: with numba where it can be imported; the
+    numbers are the same bit for bit. Raises ShapeError for values of another shape.
     """
     if values.ndim != 2:
         raise ShapeError(f"values is {values.shape}; (N, C), one row per vertex, is expected")
-    covered = fragments.covered
-    corners, weights = triangles[fragments.triangle[covered]], fragments.barycentric[covered]
-    if corners.size and corners.max() >= len(values):
-        raise ShapeError(f"values has {len(values)} rows, but the triangles point at vertex {corners.max()}")
-    picture = np.zeros((*covered.shape, values.shape[1]))
-    picture[covered] = sum(weights[:, k, None] * values[corners[:, k]] for k in range(3))
+    if triangles.size and triangles.max() >= len(values):
+        raise ShapeError(f"values has {len(values)} rows, but the triangles point at vertex {triangles.max()}")
+    picture = np.zeros((*fragments.triangle.shape, values.shape[1]))
+    if compiled and numba_imports():
+        from .pixels import gather
+
+        corners = np.ascontiguousarray(triangles, np.int32)
+        gather(fragments.triangle, fragments.barycentric, corners, np.ascontiguousarray(values, np.float64), picture)
+    else:
+        covered = fragments.covered
+        a, b, c = triangles[fragments.triangle[covered]].T
+        wa, wb, wc = fragments.barycentric[covered].T[..., None]
+        picture[covered] = wa * values[a] + wb * values[b] + wc * values[c]
     return picture

@@ -65,7 +65,7 @@ def _picture(vertices: np.ndarray, triangles: np.ndarray, rng: np.random.Generat
     share = np.add.outer(np.linspace(0, 1, SIDE), np.linspace(0, 1, SIDE) * rng.uniform(-1, 1))
     share = (share - share.min()) / np.ptp(share)
     background = first + share[..., None] * (second - first)
-    skin = Material(color=SKIN[int(rng.integers(len(SKIN)))], ambient=0.3, diffuse=0.7, specular=0.08, shininess=12)
+    skin = Material(color=SKIN[int(rng.integers(len(SKIN)))], ambient=0.1, diffuse=0.9, specular=0.05, shininess=12)
     picture = mask_overlay(np.rint(background).astype(np.uint8), vertices, triangles, material=skin)
     noisy = picture + rng.normal(0, 3, picture.shape)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)

@@ -8,12 +8,18 @@ import pytest
 from twodasl.models.errors import DegenerateFaceError, FileError, ShapeError, TwodaslError
 from twodasl.models.photos import read_photo
 from twodasl.rendering import images
+from twodasl.rendering.colors import LIGHT, levels_from_light
 from twodasl.rendering.images import landmarks_overlay, mask_overlay, vertex_colors, write_image
 from twodasl.rendering.shading import Material, shade
 
 GREY = np.full((12, 16, 3), 100, np.uint8)
 QUAD = np.array([(0, 2, 1), (0, 3, 2)], np.int32)  # counter-clockwise on the picture
-FACING = np.rint(255 * shade(np.array([0.0, 0.0, 1.0])))
+FACING = levels_from_light(shade(np.array([0.0, 0.0, 1.0])))
+
+
+def mixed(share: float) -> np.ndarray:
+    """The grey photo with this share of a surface that faces the light, mixed as light."""
+    return levels_from_light(LIGHT[100] * (1 - share) + LIGHT[FACING] * share).astype(int)
 
 
 def flat(left: float, top: float, right: float, bottom: float, z: float = 0) -> np.ndarray:
@@ -35,9 +41,9 @@ def test_a_flat_mesh_covers_its_pixels_and_no_others() -> None:
 def test_the_outline_is_antialiased() -> None:
     """Edges through pixel centres: the border pixels are half mesh and half photo, the corners a quarter."""
     picture = mask_overlay(GREY, flat(3, 2, 8, 6), QUAD).astype(float)
-    np.testing.assert_allclose(picture[4, 3], (100 + FACING) / 2, atol=1)
-    np.testing.assert_allclose(picture[6, 5], (100 + FACING) / 2, atol=1)
-    np.testing.assert_allclose(picture[2, 8], (300 + FACING) / 4, atol=1)
+    np.testing.assert_allclose(picture[4, 3], mixed(1 / 2), atol=1)
+    np.testing.assert_allclose(picture[6, 5], mixed(1 / 2), atol=1)
+    np.testing.assert_allclose(picture[2, 8], mixed(1 / 4), atol=1)
 
 
 def test_a_large_mesh_is_drawn_without_subpixels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +58,7 @@ def test_alpha_mixes_mesh_and_photo() -> None:
     vertices = flat(2.5, 1.5, 8.5, 6.5)
     np.testing.assert_array_equal(mask_overlay(GREY, vertices, QUAD, alpha=0), GREY)
     half = mask_overlay(GREY, vertices, QUAD, alpha=0.5)
-    np.testing.assert_allclose(half[4, 5], (100 + FACING) / 2, atol=1)
+    np.testing.assert_allclose(half[4, 5], mixed(1 / 2), atol=1)
     for alpha in (-0.1, 1.1, float("nan")):
         with pytest.raises(TwodaslError, match="alpha"):
             mask_overlay(GREY, vertices, QUAD, alpha=alpha)

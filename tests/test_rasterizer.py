@@ -87,12 +87,12 @@ def test_without_numba_the_pixels_are_the_same(monkeypatch: pytest.MonkeyPatch, 
     compiled = rasterize(vertices, toy_model.triangles, 120, 120)
     assert compiled.covered.sum() > 1000
     monkeypatch.setitem(sys.modules, "numba", None)
-    rasterizer._numba_imports.cache_clear()
+    rasterizer.numba_imports.cache_clear()
     try:
-        assert not rasterizer._numba_imports()
+        assert not rasterizer.numba_imports()
         assert_same(rasterize(vertices, toy_model.triangles, 120, 120), compiled)
     finally:
-        rasterizer._numba_imports.cache_clear()
+        rasterizer.numba_imports.cache_clear()
 
 
 @settings(max_examples=30, deadline=None)

@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 
 from twodasl.models.errors import ShapeError, TwodaslError
 from twodasl.models.morphable import MorphableModel
-from twodasl.rendering.shading import Material, shade, vertex_normals
+from twodasl.rendering import shading
+from twodasl.rendering.colors import levels_from_light, light_from_srgb, srgb_from_light
+from twodasl.rendering.rasterizer import rasterize
+from twodasl.rendering.shading import Material, lit, shade, triangle_normals, vertex_normals
 
 
 def test_normals_of_an_ellipsoid(toy_model: MorphableModel) -> None:
@@ -61,12 +64,65 @@ def test_normals_do_not_change_with_place_and_size(toy_model: MorphableModel, sh
     )
 
 
+HALF = ((0.5 + 0.055) / 1.055) ** 2.4  # the light of sRGB 0.5
+
+
 def test_shade_on_paper() -> None:
     """Facing the light: color (0.1 + 0.6) + 0.2. At 60 degrees: color (0.1 + 0.3) + 0.2 / 4. Turned away: 0.1."""
     material = Material(color=(1, 0.5, 0), ambient=0.1, diffuse=0.6, specular=0.2, shininess=2)
     normals = np.array([(0, 0, 1), (np.sin(np.pi / 3), 0, 0.5), (1, 0, 0), (0, 0, -1)])
-    expected = [(0.9, 0.55, 0.2), (0.45, 0.25, 0.05), (0.1, 0.05, 0), (0.1, 0.05, 0)]
+    expected = [
+        (0.9, 0.7 * HALF + 0.2, 0.2),
+        (0.45, 0.4 * HALF + 0.05, 0.05),
+        (0.1, 0.1 * HALF, 0),
+        (0.1, 0.1 * HALF, 0),
+    ]
     np.testing.assert_allclose(shade(normals, material), expected, atol=1e-12)
+
+
+def test_light_and_srgb() -> None:
+    """The standard's own numbers, there and back for every level, and its straight part near black."""
+    np.testing.assert_allclose(light_from_srgb(np.array([0, 0.5, 1])), [0, HALF, 1])
+    assert light_from_srgb(np.array(0.04)) == pytest.approx(0.04 / 12.92)
+    values = np.linspace(0, 1, 1001)
+    np.testing.assert_allclose(srgb_from_light(light_from_srgb(values)), values, atol=1e-6)
+    levels = np.arange(256)
+    np.testing.assert_array_equal(levels_from_light(light_from_srgb(levels / 255)), levels)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("light", [(0.0, 0.0, 1.0), (-2.0, -1.0, 1.5)])
+def test_compiled_and_vectorised_light_are_the_same_bits(
+    toy_model: MorphableModel, flat: bool, light: tuple[float, float, float]
+) -> None:
+    vertices = toy_model.mean.astype(np.float64) / 2000 * (1, -1, 1) + (60.3, 55.1, 0)
+    normals = (triangle_normals if flat else vertex_normals)(vertices, toy_model.triangles)
+    fragments = rasterize(vertices, toy_model.triangles, 120, 110, cull=True)
+    material = Material(flat=flat)
+    ours, plain = (
+        lit(fragments, toy_model.triangles, normals, 2, material, light, compiled) for compiled in (True, False)
+    )
+    assert ours[0].shape == (55, 60)
+    assert 0.2 < ours[0].mean() < 0.9
+    for one, other in zip(ours, plain, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_light_is_read_from_fine_tables(toy_model: MorphableModel) -> None:
+    """Against `shade` itself, triangle by triangle: less than half a grey level apart."""
+    vertices = toy_model.mean.astype(np.float64) / 2000 * (1, -1, 1) + (60.3, 55.1, 0)
+    normals = triangle_normals(vertices, toy_model.triangles)
+    fragments = rasterize(vertices, toy_model.triangles, 120, 110, cull=True)
+    covered, light = lit(fragments, toy_model.triangles, normals, 1, Material(flat=True), (1, -1, 2))
+    seen = covered > 0
+    expected = shade(normals[fragments.triangle[seen]], Material(flat=True), (1, -1, 2))
+    assert np.abs(255 * (srgb_from_light(light[seen]) - srgb_from_light(expected))).max() < 0.5
+
+
+def test_vectorised_normals_are_the_same_bits(toy_model: MorphableModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = vertex_normals(toy_model.mean, toy_model.triangles)
+    monkeypatch.setattr(shading, "numba_imports", lambda: False)
+    np.testing.assert_array_equal(vertex_normals(toy_model.mean, toy_model.triangles), compiled)
 
 
 def test_the_highlight_lies_between_light_and_viewer() -> None:
@@ -81,7 +137,7 @@ def test_the_highlight_lies_between_light_and_viewer() -> None:
 
 def test_the_default_is_the_papers_turquoise() -> None:
     """A surface turned half away shows about (25, 155, 147) dimmed; facing the light it is whiter, never clipped."""
-    facing, half = 255 * shade(np.array([(0, 0, 1), (np.sin(1), 0, np.cos(1))]))
+    facing, half = 255 * srgb_from_light(shade(np.array([(0, 0, 1), (np.sin(1), 0, np.cos(1))])))
     assert half[1] > half[2] > 3 * half[0]
     assert (facing > (25, 155, 147)).all()
     assert (facing < 255).all()

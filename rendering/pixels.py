@@ -1,0 +1,86 @@
+"""Compiled twins of what NumPy does for every vertex and pixel: the same operations in the same order, the same bits.
+
+Compiled by numba at the first call and kept in its cache. Imported only where numba can be.
+"""
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_face_normals(  # pragma: no cover (compiled)
+    vertices: np.ndarray, triangles: np.ndarray, sums: np.ndarray
+) -> None:
+    """Add each triangle's cross product of edges to its corners: sums (3, N, 3), of first, second and third corners."""
+    for t in range(len(triangles)):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ux, uy, uz = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
+        vx, vy, vz = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
+        x, y, z = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        if not (np.isfinite(x) and np.isfinite(y) and np.isfinite(z)):
+            continue
+        for corner in range(3):
+            vertex = triangles[t, corner]
+            sums[corner, vertex, 0] += x
+            sums[corner, vertex, 1] += y
+            sums[corner, vertex, 2] += z
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def gather(  # pragma: no cover (compiled)
+    triangle: np.ndarray, barycentric: np.ndarray, triangles: np.ndarray, values: np.ndarray, picture: np.ndarray
+) -> None:
+    """Values of vertices (N, C) at every pixel: picture (H, W, C), left alone where no triangle is seen."""
+    height, width = triangle.shape
+    for row in range(height):
+        for column in range(width):
+            t = triangle[row, column]
+            if t < 0:
+                continue
+            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+            wa, wb, wc = barycentric[row, column, 0], barycentric[row, column, 1], barycentric[row, column, 2]
+            for k in range(values.shape[1]):
+                picture[row, column, k] = wa * values[a, k] + wb * values[b, k] + wc * values[c, k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_light(  # pragma: no cover (compiled)
+    triangle: np.ndarray,
+    barycentric: np.ndarray,
+    triangles: np.ndarray,
+    normals: np.ndarray,
+    flat: bool,
+    directions: np.ndarray,
+    body: np.ndarray,
+    shine: np.ndarray,
+    subpixels: int,
+    light: np.ndarray,
+    count: np.ndarray,
+) -> None:
+    """Add each subpixel's light to its pixel: light (H, W, 3), count (H, W). The rest is as in `shading.lit`."""
+    height, width = triangle.shape
+    last = len(body) - 1
+    for row in range(height):
+        for column in range(width):
+            t = triangle[row, column]
+            if t < 0:
+                continue
+            if flat:
+                x, y, z = normals[t, 0], normals[t, 1], normals[t, 2]
+            else:
+                a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+                wa, wb, wc = barycentric[row, column, 0], barycentric[row, column, 1], barycentric[row, column, 2]
+                x = wa * normals[a, 0] + wb * normals[b, 0] + wc * normals[c, 0]
+                y = wa * normals[a, 1] + wb * normals[b, 1] + wc * normals[c, 1]
+                z = wa * normals[a, 2] + wb * normals[b, 2] + wc * normals[c, 2]
+                length = max(np.sqrt(x * x + y * y + z * z), 1e-12)
+                x, y, z = x / length, y / length, z / length
+            facing = x * directions[0, 0] + y * directions[0, 1] + z * directions[0, 2]
+            halfway = x * directions[1, 0] + y * directions[1, 1] + z * directions[1, 2]
+            one = int(min(max(facing, 0.0), 1.0) * last + 0.5)
+            two = int(min(max(halfway, 0.0), 1.0) * last + 0.5)
+            i, j = row // subpixels, column // subpixels
+            for k in range(3):
+                highlight = shine[two] if facing > 0 else 0.0
+                light[i, j, k] += min(body[one, k] + highlight, 1.0)
+            count[i, j] += 1
