@@ -74,7 +74,7 @@ def mask_overlay(
         band = picture[start : min(start + rows, bottom), left:right]
         fine = (vertices - (left, start, 0) + half) * (subpixels, subpixels, 1) - half
         fragments = rasterize(fine, triangles, band.shape[1] * subpixels, band.shape[0] * subpixels, cull=True)
-        coverage, light = lit(fragments, triangles, normals, subpixels, material)
+        coverage, light = lit(fragments, normals, subpixels, material)
         band[:] = blend(band, light, alpha * coverage)
     return picture
 

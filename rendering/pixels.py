@@ -27,18 +27,43 @@ def add_face_normals(  # pragma: no cover (compiled)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def weights_at(  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
+    vertices, corners, t, row, column
+):
+    """The weights of a covered pixel: as `rasterizer._weights`."""
+    a, b, c = corners[t, 0], corners[t, 1], corners[t, 2]
+    xa, xb, xc, ya, yb, yc = (
+        vertices[a, 0], vertices[b, 0], vertices[c, 0], vertices[a, 1], vertices[b, 1], vertices[c, 1]
+    )  # fmt: skip
+    ax, bx, cx, ay, by, cy = xa - column, xb - column, xc - column, ya - row, yb - row, yc - row
+    ea, eb, ec = (
+        bx * cy - by * cx,
+        cx * ay - cy * ax,
+        ax * by - ay * bx,
+    )  # all of one sign, which the division takes out
+    total = ea + eb + ec
+    return ea / total, eb / total, ec / total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def gather(  # pragma: no cover (compiled)
-    triangle: np.ndarray, barycentric: np.ndarray, triangles: np.ndarray, values: np.ndarray, picture: np.ndarray
+    triangle: np.ndarray,
+    vertices: np.ndarray,
+    corners: np.ndarray,
+    triangles: np.ndarray,
+    values: np.ndarray,
+    first: int,
+    stop: int,
+    picture: np.ndarray,
 ) -> None:
-    """Values of vertices (N, C) at every pixel: picture (H, W, C), left alone where no triangle is seen."""
-    height, width = triangle.shape
-    for row in range(height):
-        for column in range(width):
+    """Values (V, C) at the pixels of rows first..stop-1: picture (H, W, C), left alone where no triangle is seen."""
+    for row in range(first, stop):
+        for column in range(triangle.shape[1]):
             t = triangle[row, column]
             if t < 0:
                 continue
+            wa, wb, wc = weights_at(vertices, corners, t, row, column)
             a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-            wa, wb, wc = barycentric[row, column, 0], barycentric[row, column, 1], barycentric[row, column, 2]
             for k in range(values.shape[1]):
                 picture[row, column, k] = wa * values[a, k] + wb * values[b, k] + wc * values[c, k]
 
@@ -46,8 +71,8 @@ def gather(  # pragma: no cover (compiled)
 @njit(cache=True, nogil=True, error_model="numpy")
 def add_light(  # pragma: no cover (compiled)
     triangle: np.ndarray,
-    barycentric: np.ndarray,
-    triangles: np.ndarray,
+    vertices: np.ndarray,
+    corners: np.ndarray,
     normals: np.ndarray,
     flat: bool,
     directions: np.ndarray,
@@ -66,17 +91,17 @@ def add_light(  # pragma: no cover (compiled)
             if t < 0:
                 continue
             if flat:
-                x, y, z = normals[t, 0], normals[t, 1], normals[t, 2]
+                nx, ny, nz = normals[t, 0], normals[t, 1], normals[t, 2]
             else:
-                a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-                wa, wb, wc = barycentric[row, column, 0], barycentric[row, column, 1], barycentric[row, column, 2]
-                x = wa * normals[a, 0] + wb * normals[b, 0] + wc * normals[c, 0]
-                y = wa * normals[a, 1] + wb * normals[b, 1] + wc * normals[c, 1]
-                z = wa * normals[a, 2] + wb * normals[b, 2] + wc * normals[c, 2]
-                length = max(np.sqrt(x * x + y * y + z * z), 1e-12)
-                x, y, z = x / length, y / length, z / length
-            facing = x * directions[0, 0] + y * directions[0, 1] + z * directions[0, 2]
-            halfway = x * directions[1, 0] + y * directions[1, 1] + z * directions[1, 2]
+                wa, wb, wc = weights_at(vertices, corners, t, row, column)
+                a, b, c = corners[t, 0], corners[t, 1], corners[t, 2]
+                nx = wa * normals[a, 0] + wb * normals[b, 0] + wc * normals[c, 0]
+                ny = wa * normals[a, 1] + wb * normals[b, 1] + wc * normals[c, 1]
+                nz = wa * normals[a, 2] + wb * normals[b, 2] + wc * normals[c, 2]
+                length = max(np.sqrt(nx * nx + ny * ny + nz * nz), 1e-12)
+                nx, ny, nz = nx / length, ny / length, nz / length
+            facing = nx * directions[0, 0] + ny * directions[0, 1] + nz * directions[0, 2]
+            halfway = nx * directions[1, 0] + ny * directions[1, 1] + nz * directions[1, 2]
             one = int(min(max(facing, 0.0), 1.0) * last + 0.5)
             two = int(min(max(halfway, 0.0), 1.0) * last + 0.5)
             i, j = row // subpixels, column // subpixels

@@ -1,8 +1,9 @@
 """Which triangle of a mesh each pixel of a picture shows, and how far away it is: one z-buffer for every picture."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -20,17 +21,27 @@ class Fragments:
 
     triangle: (H, W) int32, index of the triangle seen, -1 where none.
     depth: (H, W) float64, its z at the pixel centre, -inf where none.
-    barycentric: (H, W, 3) float64, weights of its first, second and third vertex, >= 0, sum 1; 0 where none.
+    vertices: (N, 3) float64, what was drawn. corners: (T, 3) int32, its triangles.
     """
 
     triangle: np.ndarray
     depth: np.ndarray
-    barycentric: np.ndarray
+    vertices: np.ndarray
+    corners: np.ndarray
 
     @property
     def covered(self) -> np.ndarray:
         """(H, W) bool: where a triangle is seen."""
         return self.triangle >= 0
+
+    @cached_property
+    def barycentric(self) -> np.ndarray:
+        """(H, W, 3) float64: weights of the seen triangle's first, second and third vertex, >= 0, sum 1; 0 where none."""
+        weights = np.zeros((*self.triangle.shape, 3))
+        covered = self.covered
+        row, column = np.nonzero(covered)
+        weights[covered] = _weights(self.vertices, self.corners[self.triangle[covered]].T, column, row).T
+        return weights
 
 
 def rasterize(
@@ -66,14 +77,13 @@ def rasterize(
     check_mesh(vertices, triangles)
     if width < 1 or height < 1:
         raise ShapeError(f"the picture is {width} x {height} pixels; at least 1 x 1 is expected")
-    fragments = Fragments(
-        np.full((height, width), -1, np.int32), np.full((height, width), -np.inf), np.zeros((height, width, 3))
-    )
-    x, y, z = np.ascontiguousarray(vertices.T, np.float64)
+    triangle, depth = np.full((height, width), -1, np.int32), np.full((height, width), -np.inf)
+    given = np.ascontiguousarray(vertices, np.float64), np.ascontiguousarray(triangles, np.int32)
+    fragments = Fragments(triangle, depth, *given)
     if compiled and numba_imports():
-        _fill_compiled(x, y, z, triangles, cull, threads, fragments)
+        _fill_compiled(fragments, cull, threads)
     else:
-        _fill_vectorised(x, y, z, triangles, cull, fragments)
+        _fill_vectorised(fragments, cull)
     return fragments
 
 
@@ -87,32 +97,38 @@ def numba_imports() -> bool:
     return True
 
 
-def _fill_compiled(
-    x: np.ndarray, y: np.ndarray, z: np.ndarray, triangles: np.ndarray, cull: bool, threads: int, fragments: Fragments
-) -> None:
+def _fill_compiled(fragments: Fragments, cull: bool, threads: int) -> None:
     from .zbuffer import fill
 
-    corners = np.ascontiguousarray(triangles, np.int32)
-    edges = np.linspace(0, fragments.triangle.shape[0], threads + 1).round().astype(int)
-    bands = [(int(first), int(stop) - 1) for first, stop in pairwise(edges) if stop > first]
+    def draw(first: int, stop: int) -> None:
+        fill(
+            fragments.vertices, fragments.corners, first, stop - 1, LARGEST, cull, fragments.triangle, fragments.depth
+        )  # fmt: skip
 
-    def draw(band: tuple[int, int]) -> None:
-        fill(x, y, z, corners, *band, LARGEST, cull, fragments.triangle, fragments.depth, fragments.barycentric)
-
-    if len(bands) == 1:
-        draw(bands[0])
-        return
-    with ThreadPoolExecutor(len(bands)) as pool:
-        list(pool.map(draw, bands))
+    in_bands(draw, fragments.triangle.shape[0], threads)
 
 
-def _fill_vectorised(
-    x: np.ndarray, y: np.ndarray, z: np.ndarray, triangles: np.ndarray, cull: bool, fragments: Fragments
-) -> None:
+def in_bands(work: Callable[[int, int], None], rows: int, threads: int) -> None:
+    """Do `work(first, stop)` for all rows, in as many bands as there are threads."""
+    edges = [int(edge) for edge in np.linspace(0, rows, threads + 1).round()]
+    bands = [(first, stop) for first, stop in pairwise(edges) if stop > first]
+    others = [_pool().submit(work, *band) for band in bands[1:]]
+    work(*bands[0])
+    for other in others:
+        other.result()
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_name_prefix="rows")
+
+
+def _fill_vectorised(fragments: Fragments, cull: bool) -> None:
+    vertices, triangles = fragments.vertices, fragments.corners
+    z = vertices[:, 2]
     height, width = fragments.triangle.shape
     triangle, depth = fragments.triangle.reshape(-1), fragments.depth.reshape(-1)
-    barycentric = fragments.barycentric.reshape(-1, 3)
-    ids, box = _boxes(x, y, z, triangles, width, height, cull)
+    ids, box = _boxes(vertices, triangles, width, height, cull)
     left, top, columns, counts = box
     ends = np.cumsum(counts)
     starts = ends - counts
@@ -125,28 +141,28 @@ def _fill_vectorised(
         row, column = np.divmod(np.arange(low, high) - starts[owner], columns[owner])
         column += left[owner]
         row += top[owner]
-        found, weights = _cover(x, y, corners[:, owner], column, row)
+        found, weights = _cover(vertices, corners[:, owner], column, row)
         owner, pixel = owner[found], row[found] * width + column[found]
         za, zb, zc = z[corners[:, owner]]
         reached = za + (weights[1] * (zb - za) + weights[2] * (zc - za))
         # Triangles of earlier rounds have lower indices: an equal z does not replace theirs.
         nearer = reached > depth[pixel]
-        pixel, reached, owner, weights = pixel[nearer], reached[nearer], owner[nearer], weights[:, nearer]
+        pixel, reached, owner = pixel[nearer], reached[nearer], owner[nearer]
         np.maximum.at(depth, pixel, reached)
         # Written from the last to the first: of repeated pixels the lowest triangle stays.
         seen = np.flatnonzero(reached == depth[pixel])[::-1]
         triangle[pixel[seen]] = ids[owner[seen]]
-        barycentric[pixel[seen]] = weights[:, seen].T
 
 
 def _boxes(
-    x: np.ndarray, y: np.ndarray, z: np.ndarray, triangles: np.ndarray, width: int, height: int, cull: bool
+    vertices: np.ndarray, triangles: np.ndarray, width: int, height: int, cull: bool
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     """The triangles that may cover a pixel, (K,) indices in order, and the pixels around each.
 
     The pixels are left, top, columns and count, (K,) int64 each: the bounding box cut to the picture.
     """
     a, b, c = triangles.T
+    x, y = vertices[:, 0], vertices[:, 1]
     xa, xb, xc, ya, yb, yc = x[a], x[b], x[c], y[a], y[b], y[c]
     # Clipped while still floats, so that far vertices fit an integer.
     left = np.ceil(np.clip(np.minimum(np.minimum(xa, xb), xc), 0, width))
@@ -154,59 +170,85 @@ def _boxes(
     top = np.ceil(np.clip(np.minimum(np.minimum(ya, yb), yc), 0, height))
     bottom = np.floor(np.clip(np.maximum(np.maximum(ya, yb), yc), -1, height - 1))
     keep = (left <= right) & (top <= bottom)
-    usable = (np.abs(x) <= LARGEST) & (np.abs(y) <= LARGEST) & (np.abs(z) <= LARGEST)
+    usable = (np.abs(vertices) <= LARGEST).all(axis=1)
     if not usable.all():
         keep &= usable[a] & usable[b] & usable[c]
     ids = np.flatnonzero(keep)
     if cull:
-        ids = ids[_area(x, y, triangles[ids]) < 0]
+        ids = ids[_area(vertices, triangles[ids]) < 0]
     left, right, top, bottom = (side[ids].astype(np.int64) for side in (left, right, top, bottom))
     columns = right - left + 1
     return ids, (left, top, columns, columns * (bottom - top + 1))
 
 
-def _area(x: np.ndarray, y: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+def _area(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Twice the signed area of triangles (K, 3): (K,), negative where the vertices run counter-clockwise on the
     picture, whose y points down."""
     a, b, c = triangles.T
+    x, y = vertices[:, 0], vertices[:, 1]
     return (x[b] - x[a]) * (y[c] - y[a]) - (y[b] - y[a]) * (x[c] - x[a])
 
 
 def _cover(
-    x: np.ndarray, y: np.ndarray, corners: np.ndarray, column: np.ndarray, row: np.ndarray
+    vertices: np.ndarray, corners: np.ndarray, column: np.ndarray, row: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which of C candidates are covered, (M,) indices, and their weights (3, M).
 
     corners: (3, C) vertex indices of each candidate's triangle. column, row: (C,) its pixel.
     """
-    a, b, c = corners
-    sign = np.sign(_area(x, y, corners.T))
-    ax, bx, cx = x[a] - column, x[b] - column, x[c] - column
-    ay, by, cy = y[a] - row, y[b] - row, y[c] - row
-    ea, eb, ec = (bx * cy - by * cx) * sign, (cx * ay - cy * ax) * sign, (ax * by - ay * bx) * sign
+    ea, eb, ec = _edges(vertices, corners, column, row)
     total = ea + eb + ec
     found = np.flatnonzero((ea >= 0) & (eb >= 0) & (ec >= 0) & (total > 0))  # no area: all are 0
     return found, np.stack([ea[found], eb[found], ec[found]]) / total[found]
 
 
-def interpolate(
-    fragments: Fragments, triangles: np.ndarray, values: np.ndarray, *, compiled: bool = True
-) -> np.ndarray:
-    """Values of the vertices, (N, C) float, at every pixel: (H, W, C) float64, 0 where no triangle is seen.
+def _weights(vertices: np.ndarray, corners: np.ndarray, column: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """The weights (3, C) of C covered pixels."""
+    ea, eb, ec = _edges(vertices, corners, column, row)
+    return np.stack([ea, eb, ec]) / (ea + eb + ec)
 
-    triangles: (T, 3) int, those the fragments were drawn from. compiled: with numba where it can be imported; the
-    numbers are the same bit for bit. Raises ShapeError for values of another shape.
+
+def _edges(
+    vertices: np.ndarray, corners: np.ndarray, column: np.ndarray, row: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The three edge functions (C,) of `rasterize`'s rule."""
+    a, b, c = corners
+    x, y = vertices[:, 0], vertices[:, 1]
+    sign = np.sign(_area(vertices, corners.T))
+    ax, bx, cx = x[a] - column, x[b] - column, x[c] - column
+    ay, by, cy = y[a] - row, y[b] - row, y[c] - row
+    return (bx * cy - by * cx) * sign, (cx * ay - cy * ax) * sign, (ax * by - ay * bx) * sign
+
+
+def interpolate(
+    fragments: Fragments,
+    triangles: np.ndarray,
+    values: np.ndarray,
+    dtype: type[np.generic] = np.float64,
+    *,
+    threads: int = 1,
+    compiled: bool = True,
+) -> np.ndarray:
+    """Values of the vertices, (N, C) float, at every pixel: (H, W, C) of `dtype`, 0 where no triangle is seen.
+
+    triangles: (T, 3) int, one for each that was drawn; their corners index `values`. dtype: whole numbers are cut off,
+    not rounded. threads, compiled: as in `rasterize`. Raises ShapeError for values of another shape.
     """
     if values.ndim != 2:
         raise ShapeError(f"values is {values.shape}; (N, C), one row per vertex, is expected")
-    if triangles.size and triangles.max() >= len(values):
+    drawn = triangles is fragments.corners and len(values) == len(fragments.vertices)
+    if not drawn and triangles.size and triangles.max() >= len(values):
         raise ShapeError(f"values has {len(values)} rows, but the triangles point at vertex {triangles.max()}")
-    picture = np.zeros((*fragments.triangle.shape, values.shape[1]))
+    picture = np.zeros((*fragments.triangle.shape, values.shape[1]), dtype)
     if compiled and numba_imports():
         from .pixels import gather
 
-        corners = np.ascontiguousarray(triangles, np.int32)
-        gather(fragments.triangle, fragments.barycentric, corners, np.ascontiguousarray(values, np.float64), picture)
+        given = np.ascontiguousarray(triangles, np.int32), np.ascontiguousarray(values, np.float64)
+
+        def draw(first: int, stop: int) -> None:
+            gather(fragments.triangle, fragments.vertices, fragments.corners, *given, first, stop, picture)
+
+        in_bands(draw, len(picture), threads)
     else:
         covered = fragments.covered
         a, b, c = triangles[fragments.triangle[covered]].T

@@ -113,7 +113,6 @@ def shade(normals: np.ndarray, material: Material = TURQUOISE, light: Direction 
 
 def lit(
     fragments: Fragments,
-    triangles: np.ndarray,
     normals: np.ndarray,
     subpixels: int = 1,
     material: Material = TURQUOISE,
@@ -137,7 +136,7 @@ def lit(
         from .pixels import add_light
 
         add_light(
-            fragments.triangle, fragments.barycentric, np.ascontiguousarray(triangles, np.int32), normals,
+            fragments.triangle, fragments.vertices, fragments.corners, normals,
             material.flat, directions, body, shine, subpixels, total, count,
         )  # fmt: skip
     else:
@@ -145,7 +144,7 @@ def lit(
         if material.flat:
             x, y, z = normals[fragments.triangle[covered]].T
         else:
-            x, y, z = interpolate(fragments, triangles, normals)[covered].T
+            x, y, z = interpolate(fragments, fragments.corners, normals, compiled=False)[covered].T
             length = np.maximum(np.sqrt(x * x + y * y + z * z), 1e-12)
             x, y, z = x / length, y / length, z / length
         facing, halfway = (x * way[0] + y * way[1] + z * way[2] for way in directions)

@@ -9,9 +9,7 @@ from numba import njit
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fill(  # pragma: no cover (compiled)
-    x: np.ndarray,
-    y: np.ndarray,
-    z: np.ndarray,
+    vertices: np.ndarray,
     triangles: np.ndarray,
     first_row: int,
     last_row: int,
@@ -19,20 +17,18 @@ def fill(  # pragma: no cover (compiled)
     cull: bool,
     triangle: np.ndarray,
     depth: np.ndarray,
-    barycentric: np.ndarray,
 ) -> None:
     """Draw the rows first_row..last_row of a picture (H, W) that starts empty."""
     width = triangle.shape[1]
     for t in range(len(triangles)):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        xa, xb, xc = x[a], x[b], x[c]
-        ya, yb, yc = y[a], y[b], y[c]
-        low_y, high_y = min(ya, yb, yc), max(ya, yb, yc)
-        low_x, high_x = min(xa, xb, xc), max(xa, xb, xc)
-        # Written so that NaN fails: whatever touches the picture and is finite goes on.
-        if not (high_y >= first_row and low_y <= last_row and high_x >= 0 and low_x <= width - 1):
+        xa, xb, xc = vertices[a, 0], vertices[b, 0], vertices[c, 0]
+        ya, yb, yc = vertices[a, 1], vertices[b, 1], vertices[c, 1]
+        top, bottom = np.ceil(max(min(ya, yb, yc), first_row)), np.floor(min(max(ya, yb, yc), last_row))
+        left, right = np.ceil(max(min(xa, xb, xc), 0.0)), np.floor(min(max(xa, xb, xc), width - 1.0))
+        if not (top <= bottom and left <= right):  # written so that NaN fails
             continue
-        za, zb, zc = z[a], z[b], z[c]
+        za, zb, zc = vertices[a, 2], vertices[b, 2], vertices[c, 2]
         if not (
             abs(xa) <= largest and abs(xb) <= largest and abs(xc) <= largest
             and abs(ya) <= largest and abs(yb) <= largest and abs(yc) <= largest
@@ -43,29 +39,17 @@ def fill(  # pragma: no cover (compiled)
         if area == 0 or (cull and area > 0):
             continue
         sign = 1.0 if area > 0 else -1.0
-        top, bottom = int(np.ceil(max(low_y, first_row))), int(np.floor(min(high_y, last_row)))
-        left, right = int(np.ceil(max(low_x, 0.0))), int(np.floor(min(high_x, width - 1.0)))
-        for row in range(top, bottom + 1):
+        for row in range(int(top), int(bottom) + 1):
             ay, by, cy = ya - row, yb - row, yc - row
-            for column in range(left, right + 1):
+            for column in range(int(left), int(right) + 1):
                 ax, bx, cx = xa - column, xb - column, xc - column
-                ea = (bx * cy - by * cx) * sign
-                if not ea >= 0:
-                    continue
-                eb = (cx * ay - cy * ax) * sign
-                if not eb >= 0:
-                    continue
-                ec = (ax * by - ay * bx) * sign
-                if not ec >= 0:
-                    continue
+                ea, eb, ec = (bx * cy - by * cx) * sign, (cx * ay - cy * ax) * sign, (ax * by - ay * bx) * sign
                 total = ea + eb + ec
-                if not total > 0:
+                # One branch, hard to foresee, costs less than four. NaN fails.
+                if not ((ea >= 0) & (eb >= 0) & (ec >= 0) & (total > 0)):
                     continue
                 wb, wc = eb / total, ec / total
                 reached = za + (wb * (zb - za) + wc * (zc - za))
                 if reached > depth[row, column]:
                     depth[row, column] = reached
                     triangle[row, column] = t
-                    barycentric[row, column, 0] = ea / total
-                    barycentric[row, column, 1] = wb
-                    barycentric[row, column, 2] = wc

@@ -2,6 +2,7 @@
 
 import sys
 from fractions import Fraction
+from math import ceil, floor
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ WIDTH, HEIGHT = 13, 11
 
 def slow_rasterize(
     vertices: np.ndarray, triangles: np.ndarray, width: int, height: int, cull: bool = False
-) -> Fragments:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The documented rule, one pixel and one triangle at a time, in Python floats (IEEE float64)."""
     triangle = np.full((height, width), -1, np.int32)
     depth = np.full((height, width), -np.inf)
@@ -34,8 +35,12 @@ def slow_rasterize(
         if area == 0 or (cull and area > 0):
             continue
         sign = 1.0 if area > 0 else -1.0
-        for y in range(height):
-            for x in range(width):
+        ys, xs = (
+            range(max(0, ceil(min(side))), min(last, floor(max(side)) + 1))
+            for side, last in (((ay, by, cy), height), ((ax, bx, cx), width))
+        )
+        for y in ys:
+            for x in xs:
                 ea = ((bx - x) * (cy - y) - (by - y) * (cx - x)) * sign
                 eb = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) * sign
                 ec = ((ax - x) * (by - y) - (ay - y) * (bx - x)) * sign
@@ -46,13 +51,15 @@ def slow_rasterize(
                 if z > depth[y, x]:  # triangles come in order: an equal z leaves the earlier one
                     triangle[y, x], depth[y, x] = t, z
                     barycentric[y, x] = ea / total, eb / total, ec / total
-    return Fragments(triangle, depth, barycentric)
+    return triangle, depth, barycentric
 
 
-def assert_same(found: Fragments, expected: Fragments) -> None:
-    np.testing.assert_array_equal(found.triangle, expected.triangle)
-    np.testing.assert_array_equal(found.depth, expected.depth)
-    np.testing.assert_array_equal(found.barycentric, expected.barycentric)
+def assert_same(found: Fragments, expected: Fragments | tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    if isinstance(expected, Fragments):
+        expected = expected.triangle, expected.depth, expected.barycentric
+    np.testing.assert_array_equal(found.triangle, expected[0])
+    np.testing.assert_array_equal(found.depth, expected[1])
+    np.testing.assert_array_equal(found.barycentric, expected[2])
 
 
 def on_grid(low: int, high: int) -> st.SearchStrategy[float]:
@@ -214,29 +221,27 @@ def test_no_pixel_falls_between_triangles(seed: int) -> None:
     assert rasterize(np.stack([x, y, 0 * x], 1), triangles, 31, 31).covered.all()
 
 
-def test_the_real_mesh_at_random_pixels(data: Path, bfm: MorphableModel) -> None:
-    """All 105,840 triangles at 120 pixels each, by the rule, written out for one pixel."""
-    path = data / "aflw2000" / "evaluation" / "3D_results_plot" / "image00074.mat"
-    vertices = read_mat(path, "vertex")["vertex"].T.astype(np.float64) - (1, 1, 0)
-    found = rasterize(vertices, bfm.triangles, 450, 450)
-    a, b, c = (vertices[bfm.triangles[:, k]].T for k in range(3))
-    rng = np.random.default_rng(0)
-    rows, columns = np.nonzero(found.covered)
-    picked = rng.choice(len(rows), 90, replace=False)
-    pixels = [*zip(columns[picked], rows[picked], strict=True), *rng.integers(0, 450, (30, 2))]
-    for x, y in pixels:
-        ea = (b[0] - x) * (c[1] - y) - (b[1] - y) * (c[0] - x)
-        eb = (c[0] - x) * (a[1] - y) - (c[1] - y) * (a[0] - x)
-        ec = (a[0] - x) * (b[1] - y) - (a[1] - y) * (b[0] - x)
-        covered = np.flatnonzero((np.minimum(np.minimum(ea, eb), ec) >= 0) | (np.maximum(np.maximum(ea, eb), ec) <= 0))
-        assert found.covered[y, x] == bool(len(covered))
-        if len(covered):
-            ea, eb, ec = ea[covered], eb[covered], ec[covered]
-            total = ea + eb + ec
-            az, bz, cz = (corner[2, covered] for corner in (a, b, c))
-            z = az + ((eb / total) * (bz - az) + (ec / total) * (cz - az))
-            assert found.triangle[y, x] == covered[np.argmax(z)]
-            assert found.depth[y, x] == z.max()
+@pytest.mark.parametrize(("side", "name"), [(450, "image00074"), (120, "image00081")])
+def test_every_pixel_of_a_real_mesh(side: int, name: str, data: Path, bfm: MorphableModel) -> None:
+    """105,840 triangles, one after another, in Python floats; compiled on one and on three threads, and vectorised."""
+    path = data / "aflw2000" / "evaluation" / "3D_results_plot" / f"{name}.mat"
+    vertices = (read_mat(path, "vertex")["vertex"].T.astype(np.float64) - (1, 1, 0)) * side / 450
+    slow = slow_rasterize(vertices, bfm.triangles, side, side)
+    assert (slow[0] >= 0).mean() > 0.1
+    assert_same(rasterize(vertices, bfm.triangles, side, side), slow)
+    assert_same(rasterize(vertices, bfm.triangles, side, side, threads=3), slow)
+    assert_same(rasterize(vertices, bfm.triangles, side, side, compiled=False), slow)
+
+
+@settings(max_examples=30, deadline=None)
+@given(mesh=meshes(), threads=st.integers(1, 4))
+def test_interpolation_compiled_and_vectorised(mesh: tuple[np.ndarray, np.ndarray], threads: int) -> None:
+    vertices, triangles = mesh
+    fragments = rasterize(vertices, triangles, WIDTH, HEIGHT)
+    for values, dtype in ((vertices * 1.7 - 1, np.float64), (np.abs(vertices), np.uint8)):
+        plain = interpolate(fragments, triangles, values, dtype, compiled=False)
+        assert plain.dtype == dtype
+        np.testing.assert_array_equal(interpolate(fragments, triangles, values, dtype, threads=threads), plain)
 
 
 @settings(max_examples=30, deadline=None)

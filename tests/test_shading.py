@@ -99,9 +99,7 @@ def test_compiled_and_vectorised_light_are_the_same_bits(
     normals = (triangle_normals if flat else vertex_normals)(vertices, toy_model.triangles)
     fragments = rasterize(vertices, toy_model.triangles, 120, 110, cull=True)
     material = Material(flat=flat)
-    ours, plain = (
-        lit(fragments, toy_model.triangles, normals, 2, material, light, compiled) for compiled in (True, False)
-    )
+    ours, plain = (lit(fragments, normals, 2, material, light, compiled) for compiled in (True, False))
     assert ours[0].shape == (55, 60)
     assert 0.2 < ours[0].mean() < 0.9
     for one, other in zip(ours, plain, strict=True):
@@ -113,7 +111,7 @@ def test_light_is_read_from_fine_tables(toy_model: MorphableModel) -> None:
     vertices = toy_model.mean.astype(np.float64) / 2000 * (1, -1, 1) + (60.3, 55.1, 0)
     normals = triangle_normals(vertices, toy_model.triangles)
     fragments = rasterize(vertices, toy_model.triangles, 120, 110, cull=True)
-    covered, light = lit(fragments, toy_model.triangles, normals, 1, Material(flat=True), (1, -1, 2))
+    covered, light = lit(fragments, normals, 1, Material(flat=True), (1, -1, 2))
     seen = covered > 0
     expected = shade(normals[fragments.triangle[seen]], Material(flat=True), (1, -1, 2))
     assert np.abs(255 * (srgb_from_light(light[seen]) - srgb_from_light(expected))).max() < 0.5
