@@ -1,4 +1,4 @@
-"""Normalised mean error of landmarks (original pipeline, sections 11.0 to 11.3)."""
+"""Normalised mean error: point distances over the size of the truth (original pipeline, sections 11.0 to 11.5)."""
 
 import numpy as np
 
@@ -16,14 +16,19 @@ def nme(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """
     if predicted.shape != truth.shape:
         raise ShapeError(f"predicted is {predicted.shape}, truth is {truth.shape}; the same points are expected")
-    sides = np.ptp(truth[..., :2], axis=-2)
-    area = sides.prod(axis=-1)
-    if not (area > 0).all():
-        face = int(np.flatnonzero(~(area > 0))[0])
+    size = box_size(truth)
+    if not (size > 0).all():
+        face = int(np.flatnonzero(~(size > 0))[0])
+        width, height = np.ptp(truth[face, :, :2], axis=0)
         raise DegenerateFaceError(
-            f"the truth of face {face} spans {sides[face, 0]:g} x {sides[face, 1]:g} px; NME needs a box with an area"
+            f"the truth of face {face} spans {width:g} x {height:g} px; NME needs a box with an area"
         )
-    return np.linalg.norm(predicted - truth, axis=-1).mean(axis=-1) / np.sqrt(area)
+    return np.linalg.norm(predicted - truth, axis=-1).mean(axis=-1) / size
+
+
+def box_size(points: np.ndarray) -> np.ndarray:
+    """sqrt(width * height) of the x-y box around points (..., P, 2 or 3): (...,), their unit."""
+    return np.sqrt(np.ptp(points[..., :2], axis=-2).prod(axis=-1))
 
 
 def z_from_minimum(points: np.ndarray) -> np.ndarray:

@@ -1,96 +1,38 @@
 """Anybody's predictions, whatever file they come in, as landmarks that a protocol can place in the photo."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ..models.boxes import BoxKind, image_from_crop, image_from_crop_exact
 from ..models.coefficients import POSE, split
-from ..models.errors import BasisError, FileError, NamesError
+from ..models.errors import BasisError, FileError, NamesError, NotFiniteError
 from ..models.fitting.runs import landmark_list
 from ..models.inputs import RUN_STATES, RUN_SUFFIXES, InputOptions, refuse_unread, run_from_table
 from ..models.library import open_model
 from ..models.morphable import MorphableModel
-from ..models.pose import Convention, crop_from_crop_up, crop_up_from_model
-from ..models.runs import Run, check_scorable, landmarks_in_photo
+from ..models.pose import crop_from_crop_up, crop_up_from_model
+from ..models.runs import Run, check_scorable, landmarks_in_photo, photo_from_crop
 from ..models.tables import Table, check_unique, read_table, shorten
-from ..models.vertex_files import mat_names, read_vertex_file, recognise_frame
-from .protocols import Protocol
-from .truth import Truth
+from ..models.vertex_files import frame_of_landmarks, mat_names, read_vertex_file
+from .prediction import Coefficients, MeshFiles, Prediction
+from .topology import ids_in_model, places_of, vertex_count
 
 PRNET_SUFFIX = "_kpt.txt"
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """n faces' landmarks in the frame their method gives them. Faces without a prediction hold NaN.
+@dataclass(frozen=True)
+class SharedOptions(InputOptions):
+    """Options given once for several inputs: what one of them cannot read is meant for another."""
 
-    points: (n, 68, 2 or 3) float64: crop pixels, y up, where `in_crop`, else photo pixels, y down, counted from
-    `origin`. boxes (n, 4) and box_kinds place crops; None takes the published boxes of the truth.
-    mean_face: (n, 68, 3), the model's mean face at each face's pose, in the same frame, or None, as `notes` say.
-    oracle_input: they were made from annotations, so their errors are a floor and no method's.
-    """
 
-    name: str
-    names: tuple[str, ...]
-    points: np.ndarray
-    in_crop: bool
-    convention: Convention = "3ddfa"
-    boxes: np.ndarray | None = None
-    box_kinds: tuple[BoxKind, ...] = ()
-    origin: int = 1
-    mean_face: np.ndarray | None = None
-    notes: tuple[str, ...] = ()
-    oracle_input: bool = False
-
-    def select(self, names: tuple[str, ...]) -> "Prediction":
-        """These images only, in this order; images without a prediction become NaN faces."""
-        index = {name: row for row, name in enumerate(self.names)}
-        rows = np.array([index.get(name, -1) for name in names])
-        absent = rows < 0
-
-        def pick(array: np.ndarray | None) -> np.ndarray | None:
-            if array is None:
-                return None
-            picked = array[rows]
-            picked[absent] = np.nan
-            return picked
-
-        points = pick(self.points)
-        assert points is not None
-        kinds: tuple[BoxKind, ...] = ()
-        if self.box_kinds:
-            kinds = tuple("none" if row < 0 else self.box_kinds[row] for row in rows)
-        return replace(
-            self, names=names, points=points, boxes=pick(self.boxes), box_kinds=kinds, mean_face=pick(self.mean_face)
-        )
-
-    def in_photo(self, protocol: Protocol, truth: Truth) -> np.ndarray:
-        """The landmarks (n, 68, 2 or 3) where `protocol` places them: photo pixels, in the count it compares in."""
-        return self._place(self.points, protocol, truth)
-
-    def mean_face_in_photo(self, protocol: Protocol, truth: Truth) -> np.ndarray | None:
-        """The mean face's landmarks (n, 68, 3), placed alike."""
-        return None if self.mean_face is None else self._place(self.mean_face, protocol, truth)
-
-    def _place(self, points: np.ndarray, protocol: Protocol, truth: Truth) -> np.ndarray:
-        if not self.in_crop:
-            shift = 1 - self.origin if protocol.origin == "counted from 1" else 0
-            return points + np.array([shift, shift, 0])[: points.shape[-1]]
-        convention = self.convention if protocol.convention == "own" else "3ddfa"
-        crop = crop_from_crop_up(points, convention)
-        boxes = truth.given_box if self.boxes is None else self.boxes
-        if protocol.boxes == "rederived":
-            clipped = np.array([kind == "clipped" for kind in self.box_kinds], bool) if self.box_kinds else True
-            boxes = np.where(np.reshape(clipped, (-1, 1)), truth.cut_box, boxes)
-        else:
-            # A box taken from the truth stands for the published one of the same rule: same photo, same mapping.
-            from_truth = (boxes == truth.cut_box).all(axis=1, keepdims=True)
-            boxes = np.where(from_truth, truth.given_box, boxes)
-        if protocol.mapping == "exact":
-            return image_from_crop_exact(crop, boxes, convention)
-        return image_from_crop(crop, boxes)
+def _readable(options: InputOptions, unread: tuple[str, ...], what: str) -> InputOptions:
+    """The options without those that reading `what` leaves unread; for a single input they are an error."""
+    if isinstance(options, SharedOptions):
+        return replace(options, **dict.fromkeys(unread))
+    refuse_unread(options, unread, what)
+    return options
 
 
 def open_prediction(path: Path, options: InputOptions, only: tuple[str, ...] | None = None) -> Prediction:
@@ -109,7 +51,7 @@ def open_prediction(path: Path, options: InputOptions, only: tuple[str, ...] | N
 
 
 def _from_run(path: Path, options: InputOptions) -> Prediction:
-    refuse_unread(options, (*RUN_STATES, "origin"), f"{path}, a run, which states them itself")
+    options = _readable(options, (*RUN_STATES, "origin"), f"{path}, a run, which states them itself")
     run = Run.load(path)
     check_scorable(run, str(path))
     check_unique(run.names, f"{path} (an image with several faces)")
@@ -141,10 +83,10 @@ def _with_landmarks_of(model: MorphableModel, run: Run) -> Run:
 def _from_coefficients(name: str, run: Run, model: MorphableModel | None, notes: tuple[str, ...]) -> Prediction:
     if run.info.settings.get("frame") == "photo":
         return _fitted_in_photo(name, run, model, notes)
-    mean_face = None
+    mean_face, meshes = None, None
     if model is not None:
-        pose = split(run.coefficients.astype(np.float64), run.info.n_identity)[0]
-        mean_face = crop_up_from_model(model.mean[model.landmark_ids].astype(np.float64), pose)
+        meshes = _meshes(run, model)
+        mean_face = crop_up_from_model(model.mean[model.landmark_ids].astype(np.float64), meshes.cameras)
     placed = all(kind != "none" for kind, good in zip(run.box_kind, run.valid, strict=True) if good)
     points = run.crop_up_landmarks()
     points[~run.valid] = np.nan
@@ -157,19 +99,39 @@ def _from_coefficients(name: str, run: Run, model: MorphableModel | None, notes:
         boxes=run.box if placed else None,
         box_kinds=run.box_kind if placed else (),
         mean_face=mean_face,
+        meshes=meshes,
         notes=notes,
         oracle_input=is_oracle(run),
     )
 
 
+def _meshes(run: Run, model: MorphableModel) -> Coefficients:
+    """What the dense faces of a run are made of, crop pixels, y up."""
+    pose, identity, expression = split(run.coefficients.astype(np.float64), run.info.n_identity)
+    good = run.valid[:, None]
+    return Coefficients(
+        model,
+        np.where(good[..., None], pose, np.nan),
+        np.where(good, identity, 0.0),
+        np.where(good, expression, 0.0),
+    )
+
+
 def _fitted_in_photo(name: str, run: Run, model: MorphableModel | None, notes: tuple[str, ...]) -> Prediction:
     """Faces fitted to points of the photo: they never were in a crop, so no protocol's crop mapping moves them."""
-    mean_face = None
+    mean_face, meshes = None, None
     if model is not None:
         mean = run.coefficients.copy()
         mean[:, POSE:] = 0
         mean_face = landmarks_in_photo(mean, run.info.n_identity, run.box, run.info.convention, model)
         mean_face[..., :2] += 1
+        meshes = _meshes(run, model)
+
+        def counted_from_1(points: np.ndarray) -> np.ndarray:
+            crop = crop_from_crop_up(points, run.info.convention)
+            return photo_from_crop(crop, run.box, run.info.convention) + np.array([1, 1, 0])
+
+        meshes = replace(meshes, cameras=moved_cameras(meshes.cameras, counted_from_1))
     points = run.landmarks.copy()
     points[..., :2] += 1
     points[~run.valid] = np.nan
@@ -179,9 +141,22 @@ def _fitted_in_photo(name: str, run: Run, model: MorphableModel | None, notes: t
         points=points,
         in_crop=False,
         mean_face=mean_face,
+        meshes=meshes,
         notes=(*notes, "fitted to points of the photo: compared there, counted from 1, whatever the protocol"),
         oracle_input=is_oracle(run),
     )
+
+
+def moved_cameras(cameras: np.ndarray, move: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Cameras (n, 3, 4) followed by an affine change of frame: `move` takes points (n, P, 3) of each face to points.
+
+    It is read off the camera's own frame: where the model's origin and three points 0.1 m along its axes come to lie.
+    """
+    reach = 1e5  # micrometres, the size of a face, so that no digits are lost
+    corners = np.concatenate([np.zeros((1, 3)), reach * np.eye(3)])
+    placed = move(crop_up_from_model(corners, cameras))
+    axes = np.swapaxes(placed[:, 1:] - placed[:, :1], 1, 2) / reach
+    return np.concatenate([axes, placed[:, 0, :, None]], axis=2)
 
 
 def is_oracle(run: Run) -> bool:
@@ -195,7 +170,7 @@ def _from_table(path: Path, options: InputOptions) -> Prediction:
     width = table.values.shape[1]
     if width in (136, 204):
         return _from_landmarks(path, table, options)
-    refuse_unread(options, ("frame_in", "origin"), f"{path}, coefficients")
+    options = _readable(options, ("frame_in", "origin"), f"{path}, coefficients")
     run, model = run_from_table(table, options)
     notes = (
         () if options.convention else ("coefficients are read in the convention '3ddfa'; --convention says otherwise",)
@@ -204,7 +179,7 @@ def _from_table(path: Path, options: InputOptions) -> Prediction:
 
 
 def _from_landmarks(path: Path, table: Table, options: InputOptions) -> Prediction:
-    refuse_unread(options, RUN_STATES, f"{path}, landmarks")
+    options = _readable(options, RUN_STATES, f"{path}, landmarks")
     points = table.values.reshape(len(table.names), 68, -1)
     notes: tuple[str, ...] = ()
     if options.origin is None:
@@ -218,33 +193,53 @@ def _from_landmarks(path: Path, table: Table, options: InputOptions) -> Predicti
 def _from_folder(path: Path, options: InputOptions, only: tuple[str, ...] | None) -> Prediction:
     kpt = sorted(path.glob(f"*{PRNET_SUFFIX}"))
     if kpt:
-        refuse_unread(options, RUN_STATES, f"{path}, PRNet's landmarks")
+        options = _readable(options, RUN_STATES, f"{path}, PRNet's landmarks")
         return _from_prnet(path, [p for p in kpt if only is None or _prnet_name(p) in set(only)], options)
     names = tuple(name for name in mat_names(path) if only is None or name in set(only))
     if not names:
         raise FileError(f"{path} holds no predictions: vertex files (.mat) or PRNet's *{PRNET_SUFFIX} are expected")
-    refuse_unread(options, ("whitening", "origin"), f"{path}, vertex files")
+    options = _readable(options, ("whitening", "origin"), f"{path}, vertex files")
     return _from_vertices(path, names, options)
 
 
 def _from_vertices(path: Path, names: tuple[str, ...], options: InputOptions) -> Prediction:
     model = open_model(options.model)
-    landmarks, frames = np.full((len(names), 68, 3), np.nan), {}
-    for row, name in enumerate(names):
-        file = path / f"{name}.mat"
-        vertices = read_vertex_file(file, len(model.mean))
-        frames[name] = options.frame_in or recognise_frame(vertices, model, file)
-        landmarks[row] = vertices[model.landmark_ids]
+    files = tuple(path / f"{name}.mat" for name in names)
+    count = vertex_count(files[0])
+    ids = ids_in_model(count, model, files[0])
+    landmark_ids = model.landmark_ids if ids is None else places_of(model.landmark_ids, ids, files[0])
+    landmarks, frames, failed = np.full((len(names), 68, 3), np.nan), {}, []
+    for row, (name, file) in enumerate(zip(names, files, strict=True)):
+        try:
+            vertices = read_vertex_file(file, count)
+        except NotFiniteError:
+            failed.append(name)
+            continue
+        landmarks[row] = vertices[landmark_ids]
+        frames[name] = options.frame_in or frame_of_landmarks(landmarks[row], model, file)
+    if not frames:
+        raise FileError(f"{path}: none of its {len(names)} vertex files is finite")
+    first = next(iter(frames))
     if len(set(frames.values())) > 1:
-        odd = [name for name in names if frames[name] != frames[names[0]]]
-        raise FileError(f"{path} mixes frames: {names[0]} is {frames[names[0]]}, {shorten(odd)} {frames[odd[0]]}")
-    in_crop = frames[names[0]] == "crop"
+        odd = [name for name in frames if frames[name] != frames[first]]
+        raise FileError(f"{path} mixes frames: {first} is {frames[first]}, {shorten(odd)} {frames[odd[0]]}")
+    in_crop = frames[first] == "crop"
     boxes = None
     if in_crop and options.boxes is not None:
         boxes = read_table(options.boxes, options.rows, (4,), "boxes").rows(names)
-    convention = options.convention or "3ddfa"
+    notes = (f"vertices that are not finite: {shorten(failed)}",) if failed else ()
     return _with_fitted_mean(
-        Prediction(path.name, names, landmarks, in_crop=in_crop, convention=convention, boxes=boxes), options
+        Prediction(
+            path.name,
+            names,
+            landmarks,
+            in_crop=in_crop,
+            convention=options.convention or "3ddfa",
+            boxes=boxes,
+            meshes=MeshFiles(model, files, frames[first], count, ids),
+            notes=notes,
+        ),
+        options,
     )
 
 

@@ -17,7 +17,8 @@ class Protocol:
     boxes: `given`: as handed over or published (clipped, Q3); `rederived`: a clipped box is replaced by the rule's
     unclipped one. convention: `3ddfa` for everybody, or each method's `own`. mapping: `published`: x0 + u (x1 - x0) /
     120 (Q8); `exact`: x0 - 0.5 + (u - 0.5)(x1 - x0 + 1) / 120. origin: `as is`, or points counted from 0 are
-    `counted from 1` as the truth is (Q13).
+    `counted from 1` as the truth is (Q13). align: how `--recon` brings a mesh onto the truth: `2dasl`, the original's
+    iteration with its sign error (Q14) on every 50th vertex, or `icp`, a proper rotation on all of them.
     """
 
     name: str
@@ -26,10 +27,17 @@ class Protocol:
     convention: Literal["3ddfa", "own"]
     mapping: Literal["published", "exact"]
     origin: Literal["as is", "counted from 1"]
+    align: Literal["2dasl", "icp"]
+
+    def placement(self) -> dict[str, Any]:
+        """Where predicted points are put, for reports."""
+        chosen = asdict(self)
+        del chosen["align"]
+        return chosen
 
     def choices(self, dims: int, labels: str, z_align: ZAlign = "min") -> dict[str, Any]:
         """Everything that decided a sparse number, for reports."""
-        chosen = asdict(self) | {
+        chosen = self.placement() | {
             "points": 68,
             "dims": dims,
             "labels": labels,
@@ -51,6 +59,7 @@ PROTOCOLS = {
             convention="own",
             mapping="published",
             origin="as is",
+            align="icp",
         ),
         Protocol(
             name="2dasl",
@@ -59,6 +68,7 @@ PROTOCOLS = {
             convention="3ddfa",
             mapping="published",
             origin="as is",
+            align="2dasl",
         ),
         Protocol(
             name="exact",
@@ -67,6 +77,7 @@ PROTOCOLS = {
             convention="own",
             mapping="exact",
             origin="counted from 1",
+            align="icp",
         ),
     )
 }

@@ -1,53 +1,79 @@
-"""Results as text: a table for people, CSV for spreadsheets. Programs read `SparseResult.as_dict`."""
+"""Results as text: tables for people, CSV for spreadsheets. Programs read `NmeResult.as_dict`."""
 
 import csv
 import io
+from collections.abc import Sequence
 
 import numpy as np
 
 from .nme import YAW_BINS
-from .sparse import BinMeans, SparseResult, Summary
+from .result import NmeResult
+from .summary import BinMeans, Summary
 
 _COLUMNS = (*YAW_BINS, "mean of bins", "std", "mean of images", "median", "AUC@10%", "fail@10%")
+_UNSHOWN = ("truth_own_error",)  # stands in words in `truth`
+_HEADS = {"nme_sparse": "of 68 points", "nme_dense": "of {points} vertices", "nme_recon": "after alignment"}
 
 
-def protocol_lines(result: SparseResult) -> list[str]:
-    """The protocol, stated on top of every output."""
-    choices = result.protocol.choices(result.dims, result.labels, result.z_align)
+def protocol_lines(result: NmeResult) -> list[str]:
+    """The protocol, stated on top of every output, and what departs from it."""
+    choices = dict(result.choices)
     lines = [f"protocol {choices.pop('name')}: {choices.pop('summary')}"]
-    lines += [f"  {key.replace('_', ' ')}: {value}" for key, value in choices.items()]
+    lines += [f"  {key.replace('_', ' ')}: {value}" for key, value in choices.items() if key not in _UNSHOWN]
+    lines += [f"  DEVIATION: {text}" for text in result.deviations]
     return lines
 
 
-def table(result: SparseResult) -> str:
-    """The result as a table in percent, the protocol on top."""
-    summary = result.summary
-    rows = [(result.label, _cells(summary.by_yaw, summary))]
-    if result.mean_face is not None:
-        rows.append(("  mean face at its pose", _cells(result.mean_face.by_yaw, result.mean_face)))
-    if summary.by_newer_yaw is not None:
-        rows.append(("  bins by the newer yaw file", [*_bin_cells(summary.by_newer_yaw), "", "", "", ""]))
+def tables(results: Sequence[NmeResult]) -> list[str]:
+    """Every result, those of one metric and one set of choices in one table."""
+    groups: dict[str, list[NmeResult]] = {}
+    for result in results:
+        groups.setdefault(repr((result.metric, result.choices, result.deviations)), []).append(result)
+    return [table(*group) for group in groups.values()]
+
+
+def table(*results: NmeResult) -> str:
+    """Results of one set of choices as a table in percent, the protocol on top."""
+    rows: list[tuple[str, list[str]]] = []
+    for result in results:
+        summary = result.summary
+        rows.append((result.label, _cells(summary.by_yaw, summary)))
+        if result.mean_face is not None:
+            rows.append(("  mean face at its pose", _cells(result.mean_face.by_yaw, result.mean_face)))
+        if summary.by_newer_yaw is not None:
+            rows.append(("  bins by the newer yaw file", [*_bin_cells(summary.by_newer_yaw), "", "", "", ""]))
     width = max(28, *(len(label) for label, _ in rows))
-    lines = [*protocol_lines(result), ""]
-    scored = f"{summary.n} of {summary.n + summary.n_failed} images"
-    counts = " / ".join(str(count) for count in summary.by_yaw.counts.values())
-    lines.append(f"{result.dims}D NME of 68 points, percent; {scored}, by yaw {counts}")
+    lines = [*protocol_lines(results[0]), "", _headline(results[0])]
     lines.append(" " * width + "".join(f"{column:>16}" for column in _COLUMNS))
     lines += [f"{label:{width}}" + "".join(f"{cell:>16}" for cell in cells) for label, cells in rows]
-    if result.failed:
-        lines.append(f"without a valid prediction: {', '.join(result.failed)}")
+    for result in results:
+        if result.failed:
+            of = "" if len(results) == 1 else f"{result.method}: "
+            lines.append(f"{of}without a valid prediction: {', '.join(result.failed)}")
     return "\n".join(lines)
 
 
-def csv_text(results: list[SparseResult]) -> str:
-    """One line per image and dimension, fractions; an empty cell for a failed image."""
+def _headline(result: NmeResult) -> str:
+    summary = result.summary
+    scored = f"{summary.n} of {summary.n + summary.n_failed} images"
+    of = _HEADS[result.metric].format(points=result.choices["points"])
+    against = "" if result.metric == "nme_sparse" else f" against {result.choices['labels']}"
+    yaw = ""
+    if result.yaw_degrees is not None:
+        yaw = f", by yaw {' / '.join(str(count) for count in summary.by_yaw.counts.values())}"
+    return f"{result.dims}D NME {of}{against}, percent; {scored}{yaw}"
+
+
+def csv_text(results: Sequence[NmeResult]) -> str:
+    """One line per image, method, metric and dimension, fractions; an empty cell for a failed image or no yaw."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", "method", "protocol", "labels", "dims", "yaw_degrees", "nme"])
+    writer.writerow(["name", "method", "protocol", "labels", "dims", "yaw_degrees", "nme", "metric"])
     for result in results:
-        fixed = (result.label, result.protocol.name, result.labels, result.dims)
-        for name, yaw, value in zip(result.names, result.yaw_degrees, result.values, strict=True):
-            writer.writerow([name, *fixed, f"{yaw:.4f}", "" if np.isnan(value) else repr(float(value))])
+        fixed = (result.label, result.choices["name"], result.choices["labels"], result.dims)
+        yaws = [""] * len(result.names) if result.yaw_degrees is None else [f"{yaw:.4f}" for yaw in result.yaw_degrees]
+        for name, yaw, value in zip(result.names, yaws, result.values, strict=True):
+            writer.writerow([name, *fixed, yaw, "" if np.isnan(value) else repr(float(value)), result.metric])
     return text.getvalue()
 
 

@@ -1,7 +1,7 @@
 """The ground truth of AFLW2000-3D: landmarks, yaw and crop boxes, from a folder of `.mat` or of benchmark arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +38,19 @@ class Truth:
     given_box: np.ndarray
     cut_box: np.ndarray
 
+    def take(self, rows: np.ndarray) -> "Truth":
+        """The faces `rows`, (m,) int, alone."""
+        newer = self.newer_yaw_degrees
+        return replace(
+            self,
+            names=tuple(self.names[row] for row in rows.tolist()),
+            landmarks=self.landmarks[rows],
+            yaw_degrees=self.yaw_degrees[rows],
+            newer_yaw_degrees=None if newer is None else newer[rows],
+            given_box=self.given_box[rows],
+            cut_box=self.cut_box[rows],
+        )
+
 
 def open_truth(path: Path, labels: Labels, names: Sequence[str]) -> Truth:
     """The truth of these images, in their order.
@@ -47,7 +60,7 @@ def open_truth(path: Path, labels: Labels, names: Sequence[str]) -> Truth:
     """
     if (path / ARRAYS / "AFLW2000-3D.pts68.npy").is_file():
         return _from_arrays(path, labels, names)
-    folder = path / ANNOTATIONS if (path / ANNOTATIONS).is_dir() else path
+    folder = annotation_folder(path)
     if not folder.is_dir():
         raise FileError(f"{folder} is not a folder; one of AFLW2000-3D .mat files is expected as the truth")
     if labels == "reannotated":
@@ -58,6 +71,20 @@ def open_truth(path: Path, labels: Labels, names: Sequence[str]) -> Truth:
     return _from_annotations(folder, names)
 
 
+def annotation_folder(path: Path) -> Path:
+    """Where the `.mat` annotations lie: in the benchmark's own folder for them, or in `path` itself."""
+    return path / ANNOTATIONS if (path / ANNOTATIONS).is_dir() else path
+
+
+def names_in_truth(path: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Those of the names that `open_truth` finds at this path, in their order."""
+    if (path / ARRAYS / "AFLW2000-3D.pts68.npy").is_file():
+        held = set(read_names(path / LIST))
+        return tuple(name for name in names if name in held)
+    folder = annotation_folder(path)
+    return tuple(name for name in names if (folder / f"{name}.mat").is_file())
+
+
 def _from_annotations(folder: Path, names: Sequence[str]) -> Truth:
     missing = [name for name in names if not (folder / f"{name}.mat").is_file()]
     if missing:
@@ -65,7 +92,7 @@ def _from_annotations(folder: Path, names: Sequence[str]) -> Truth:
     annotations = [read_annotation(folder / f"{name}.mat") for name in names]
     landmarks = np.stack([annotation.landmarks for annotation in annotations])
     cut = box_from_landmarks(landmarks)
-    sizes = np.array([_photo_size(folder, name) for name in names])
+    sizes = np.array([photo_size(folder, name) for name in names])
     return Truth(
         names=tuple(names),
         labels="original",
@@ -77,7 +104,7 @@ def _from_annotations(folder: Path, names: Sequence[str]) -> Truth:
     )
 
 
-def _photo_size(folder: Path, name: str) -> tuple[int, int]:
+def photo_size(folder: Path, name: str) -> tuple[int, int]:
     """Width and height of the photo beside an annotation; AFLW2000-3D's own size where the photo is absent."""
     from PIL import Image, UnidentifiedImageError
 

@@ -9,6 +9,10 @@ class FileError(TwodaslError):
     """A file is missing, unreadable, cannot be written, or does not hold what its place asks for."""
 
 
+class NotFiniteError(FileError):
+    """A file holds NaN or infinite values where points are expected."""
+
+
 class ShapeError(TwodaslError):
     """An array has another shape than the function reads."""
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from .errors import FileError
+from .errors import FileError, NotFiniteError
 from .files import read_mat
 from .morphable import MorphableModel
 from .pose import CROP_SIZE
@@ -23,23 +23,28 @@ KNOWN_SIZES = {
 }
 
 
+def named_count(vertices: int) -> str:
+    """'53215 vertices (3DDFA's and 2DASL's Basel model)', the name where the number tells it."""
+    known = KNOWN_SIZES.get(vertices)
+    return f"{vertices} vertices" + (f" ({known})" if known else "")
+
+
 def read_vertex_file(path: Path, vertices: int | None = None) -> np.ndarray:
     """The mesh of a `vertex` file (3, N) or (N, 3): (N, 3) float64, in the file's own frame.
 
-    Raises FileError where it is no such file, holds values that are not finite, or not `vertices` of them.
+    Raises FileError where it is no such file or has not `vertices` rows, NotFiniteError where some are not finite.
     """
     array = read_mat(path, "vertex")["vertex"]
     if array.ndim != 2 or 3 not in array.shape or array.dtype.kind not in "fiu":
         raise FileError(f"{path}: 'vertex' is {array.dtype} {array.shape}; (3, N) numbers are expected")
     points = (array.T if array.shape[0] == 3 else array).astype(np.float64)
     if vertices is not None and len(points) != vertices:
-        known = KNOWN_SIZES.get(len(points))
-        named = f" ({known})" if known else ""
         raise FileError(
-            f"{path} has {len(points)} vertices{named}; the face model has {vertices}: hand over the mesh's own --model"
+            f"{path} has {named_count(len(points))}; the face model has {named_count(vertices)}: hand over the mesh's "
+            "own --model"
         )
     if not np.isfinite(points).all():
-        raise FileError(f"{path}: 'vertex' holds values that are not finite")
+        raise NotFiniteError(f"{path}: 'vertex' holds values that are not finite")
     return points
 
 
@@ -47,9 +52,12 @@ def recognise_frame(points: np.ndarray, model: MorphableModel, path: Path) -> Fr
     """The frame of a mesh (N, 3), from the mesh itself: a y-down picture is a mirror image of the face model, so the
     affine map between the two has a negative determinant. Raises FileError where neither frame fits, or a flat mesh
     does not tell."""
-    ids = model.landmark_ids
-    source = model.mean[ids].astype(np.float64)
-    target = points[ids]
+    return frame_of_landmarks(points[model.landmark_ids], model, path)
+
+
+def frame_of_landmarks(target: np.ndarray, model: MorphableModel, path: Path) -> Frame:
+    """The same from the mesh's 68 landmarks (68, 3)."""
+    source = model.mean[model.landmark_ids].astype(np.float64)
     affine = np.linalg.lstsq(source - source.mean(axis=0), target - target.mean(axis=0), rcond=None)[0]
     stretch = np.linalg.svd(affine, compute_uv=False)
     if stretch[2] <= 1e-3 * stretch[0]:

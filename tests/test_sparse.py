@@ -15,8 +15,9 @@ from tests.command import run_command
 from twodasl.evaluation.nme import nme, yaw_bin, z_from_minimum
 from twodasl.evaluation.predictions import open_prediction
 from twodasl.evaluation.protocols import PROTOCOLS
-from twodasl.evaluation.sparse import evaluate_sparse, summarise
-from twodasl.evaluation.truth import Truth, open_truth
+from twodasl.evaluation.sparse import evaluate_sparse
+from twodasl.evaluation.summary import summarise
+from twodasl.evaluation.truth import open_truth
 from twodasl.models.errors import DegenerateFaceError, FileError, NamesError, ShapeError
 from twodasl.models.inputs import InputOptions
 from twodasl.models.morphable import MorphableModel
@@ -58,16 +59,8 @@ def test_yaw_bins_include_their_upper_end_and_do_not_wrap() -> None:
     assert yaw_bin(np.array([0, 30, -30, 30.1, 60, -60.1, 351])).tolist() == [0, 0, 0, 1, 1, 2, 2]
 
 
-def small_truth(yaw: list[float]) -> Truth:
-    n = len(yaw)
-    landmarks = np.random.default_rng(2).uniform(100, 300, (n, 68, 3))
-    boxes = np.tile([50.0, 60, 350, 360], (n, 1))
-    names = tuple(f"face{i}" for i in range(n))
-    return Truth(names, "original", landmarks, np.array(yaw), None, boxes, boxes)
-
-
 def test_summary_counts_failures_in_auc_and_failure_rate_only() -> None:
-    summary = summarise(np.array([0.02, 0.04, 0.12, np.nan]), small_truth([0, 40, 80, 0]))
+    summary = summarise(np.array([0.02, 0.04, 0.12, np.nan]), np.array([0, 40, 80, 0]))
     assert summary.mean_over_images == pytest.approx(0.06)
     assert summary.median == pytest.approx(0.04)
     assert (summary.n, summary.n_failed) == (3, 1)
@@ -82,10 +75,10 @@ def test_summary_counts_failures_in_auc_and_failure_rate_only() -> None:
 
 
 def test_an_empty_bin_has_no_mean_and_neither_have_the_bins() -> None:
-    summary = summarise(np.array([0.02, 0.04]), small_truth([0, 10]))
+    summary = summarise(np.array([0.02, 0.04]), np.array([0, 10]))
     assert summary.by_yaw.bins["60-90"] is None
     assert summary.by_yaw.mean_over_bins is None
-    nothing = summarise(np.array([np.nan, np.nan]), small_truth([0, 10]))
+    nothing = summarise(np.array([np.nan, np.nan]), np.array([0, 10]))
     assert (nothing.mean_over_images, nothing.median, nothing.auc, nothing.failure_rate) == (None, None, 0, 1)
 
 

@@ -10,7 +10,7 @@ from .options import FILE, model_option, note, progress
 if TYPE_CHECKING:
     import numpy as np
 
-    from twodasl.evaluation.sparse import SparseResult
+    from twodasl.evaluation.result import NmeResult
     from twodasl.models.morphable import MorphableModel
     from twodasl.models.runs import Run
     from twodasl.rendering.page import Section
@@ -84,7 +84,7 @@ def _semantic(model: "MorphableModel") -> str | None:
     return "semantic" if "semantic" in model.named_landmarks else None
 
 
-def _samples(output: Path, model: "MorphableModel") -> "tuple[SparseResult, list[tuple[str, np.ndarray]]]":
+def _samples(output: Path, model: "MorphableModel") -> "tuple[NmeResult, list[tuple[str, np.ndarray]]]":
     """Invented faces in AFLW2000-3D's layout, fitted to noisy 2D landmarks and scored; with a mask of each."""
     import numpy as np
 
@@ -158,7 +158,7 @@ def _face_sections(output: Path, run: "Run", photo: "np.ndarray", model: "Morpha
     ]
 
 
-def _score_sections(result: "SparseResult", pictures: "list[tuple[str, np.ndarray]]") -> "list[Section]":
+def _score_sections(result: "NmeResult", pictures: "list[tuple[str, np.ndarray]]") -> "list[Section]":
     from twodasl.evaluation.report import table
     from twodasl.rendering.page import Picture, Section
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .options import FILE, csv_option, json_option, model_option, note, only_option, rows_option
+from .options import FILE, csv_option, json_option, model_option, note, only_option, progress, rows_option
 
 
 @click.group()
@@ -19,9 +19,10 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, value: str
 
 
 @evaluate.command("nme")
-@click.argument("input_path", metavar="INPUT", type=FILE)
+@click.argument("inputs", metavar="[NAME=]INPUT...", nargs=-1, required=True)
 @click.option("--truth", type=FILE, required=True, help="AFLW2000-3D: a folder of .mat, or of the benchmark's arrays.")
-@click.option("--sparse", is_flag=True, help="68 landmarks (the only kind so far).")
+@click.option("--sparse", is_flag=True, help="68 landmarks.")
+@click.option("--dense", is_flag=True, help="All vertices of the face model; --truth may be a folder of vertex files.")
 @click.option("--dims", default="2", show_default=True, callback=_parse_dims, help="2, 3 or 2,3.")
 @click.option("--labels", type=click.Choice(["original", "reannotated"]), default="original", show_default=True)
 @click.option(
@@ -30,8 +31,15 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, value: str
 )  # fmt: skip
 @click.option(
     "--z-align", type=click.Choice(["min", "none"]),
-    help="With --dims 3: subtract each face's smallest z, or nothing (a deviation) [default: min].",
+    help="With --sparse --dims 3: subtract each face's smallest z, or nothing (a deviation) [default: min].",
 )  # fmt: skip
+@click.option(
+    "--normalise", type=click.Choice(["landmark-box", "mesh-box", "outer-eye"]),
+    help="What --dense errors are divided by [default: landmark-box, as all protocols do].",
+)  # fmt: skip
+@click.option(
+    "--normalise-from", type=FILE, help="Annotations whose landmarks and yaw go with a truth of vertex files."
+)
 @rows_option
 @only_option
 @click.option("--whitening", type=FILE, help="Mean and std of a network's outputs (.pkl), for coefficients.")
@@ -49,13 +57,16 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, value: str
 @json_option
 @csv_option
 def nme_command(
-    input_path: Path,
+    inputs: tuple[str, ...],
     truth: Path,
     sparse: bool,
+    dense: bool,
     dims: tuple[int, ...],
     labels: str,
     protocol_name: str,
     z_align: str | None,
+    normalise: str | None,
+    normalise_from: Path | None,
     rows: Path | None,
     only: Path | None,
     whitening: Path | None,
@@ -68,24 +79,28 @@ def nme_command(
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    """Normalised mean error of INPUT by yaw bin.
+    """Normalised mean error of INPUT by yaw bin; of several methods side by side.
 
     INPUT is a run, coefficients (.npy with --rows, and --whitening where they are raw network outputs), a folder of
-    vertex .mat or of PRNet's _kpt.txt, or landmarks (.npy with --rows, CSV, JSON lines).
+    vertex .mat or of PRNet's _kpt.txt, or landmarks (.npy with --rows, CSV, JSON lines). NAME is what tables call it.
     """
     import json
 
+    from twodasl.evaluation.methods import NmeSettings, evaluate_nme, parse_method
     from twodasl.evaluation.protocols import PROTOCOLS
-    from twodasl.evaluation.report import csv_text, table
-    from twodasl.evaluation.sparse import evaluate_sparse
+    from twodasl.evaluation.report import csv_text, tables
     from twodasl.models.inputs import InputOptions
 
-    if not sparse:
-        raise click.UsageError("say what to measure: --sparse")
+    if not (sparse or dense):
+        raise click.UsageError("say what to measure: --sparse, --dense")
     if labels == "reannotated" and 3 in dims:
         raise click.UsageError("the reannotated labels are 2D: --labels reannotated goes with --dims 2")
-    if z_align is not None and 3 not in dims:
-        raise click.UsageError("--z-align is for --dims 3")
+    if labels == "reannotated" and not sparse:
+        raise click.UsageError("--labels reannotated is for --sparse")
+    if z_align is not None and not (3 in dims and sparse):
+        raise click.UsageError("--z-align is for --sparse --dims 3")
+    if (normalise or normalise_from) and not dense:
+        raise click.UsageError("--normalise and --normalise-from are for --dense")
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
     options = InputOptions(
@@ -98,27 +113,29 @@ def nme_command(
         origin=None if origin is None else int(origin),
         points=points,
     )
-    results = evaluate_sparse(
-        input_path,
-        truth,
-        PROTOCOLS[protocol_name],
-        dims,
-        labels,  # type: ignore[arg-type]
-        only,
-        options,
-        z_align or "min",  # type: ignore[arg-type]
+    settings = NmeSettings(
+        protocol=PROTOCOLS[protocol_name],
+        sparse=sparse,
+        dense=dense,
+        dims=dims,
+        labels=labels,  # type: ignore[arg-type]
+        z_align=z_align or "min",  # type: ignore[arg-type]
+        normalise=normalise,  # type: ignore[arg-type]
+        normalise_from=normalise_from,
     )
-    for text in results[0].notes:
+    results = evaluate_nme([parse_method(text) for text in inputs], truth, settings, only, options, progress)
+    for text in dict.fromkeys(text for result in results for text in result.notes):
         note(f"Note: {text}")
-    if results[0].failed:
-        note(f"{len(results[0].failed)} images without a valid prediction: {', '.join(results[0].failed)}")
+    for method, failed in {result.method: result.failed for result in results if result.failed}.items():
+        of = "" if len(inputs) == 1 else f"{method}: "
+        note(f"{of}{len(failed)} images without a valid prediction: {', '.join(failed)}")
     if as_json:
         documents = [result.as_dict() for result in results]
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents))
     elif as_csv:
         click.echo(csv_text(results), nl=False)
     else:
-        click.echo("\n\n".join(table(result) for result in results))
+        click.echo("\n\n".join(tables(results)))
 
 
 @evaluate.command()
