@@ -69,7 +69,7 @@ def sim3dr(folder: Path | None) -> Any | None:
     if folder is None:
         return None
     sys.path[:0] = [str(folder), str(folder / "Sim3DR")]
-    import Sim3DR_Cython
+    import Sim3DR_Cython  # type: ignore[import-not-found]
 
     return Sim3DR_Cython
 
@@ -131,7 +131,7 @@ def main() -> None:
     arguments = parser.parse_args()
     vertices, triangles, what = load(arguments.model, arguments.mesh)
     peer = sim3dr(None if arguments.sim3dr is None else Path(arguments.sim3dr).resolve())
-    measured = {
+    measured: dict[str, Any] = {
         "mesh": what,
         "vertices": len(vertices),
         "triangles": len(triangles),

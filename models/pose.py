@@ -85,3 +85,17 @@ def angles_from_rotation(rotation: np.ndarray) -> np.ndarray:
 def head_angles(pose: np.ndarray) -> np.ndarray:
     """(yaw, pitch, roll) in degrees (..., 3) of pose matrices (..., 3, 4); AFLW2000-3D's signs."""
     return angles_from_rotation(decompose(pose)[1])
+
+
+def similarity(source: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """Scale, rotation (3, 3) and shift (3,) that take points (N, 3) nearest to others: target ~ s R source + t.
+
+    Least squares, never a reflection (Umeyama 1991). Points that all lie in one place have scale 1 and no rotation.
+    """
+    here, there = source.mean(axis=0), target.mean(axis=0)
+    u, singular, vt = np.linalg.svd((target - there).T @ (source - here))
+    signs = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
+    spread = float(((source - here) ** 2).sum())
+    rotation = (u * signs) @ vt if spread > 0 else np.eye(3)
+    scale = float((singular * signs).sum()) / spread if spread > 0 else 1.0
+    return scale, rotation, there - scale * rotation @ here

@@ -7,24 +7,40 @@ from typing import Protocol
 import numpy as np
 
 from ..models.boxes import crop_from_image, image_from_crop
+from ..models.coefficients import split
 from ..models.errors import FileError, NamesError, ShapeError
 from ..models.inputs import RUN_STATES, RUN_SUFFIXES, InputOptions, refuse_unread, run_from_table
-from ..models.library import open_model
+from ..models.library import load_model, open_model
+from ..models.mesh_files import MESH_SUFFIXES, read_mesh
 from ..models.morphable import LANDMARKS, MorphableModel
 from ..models.photos import SUFFIXES, read_photo
-from ..models.pose import CONVENTIONS, CROP_SIZE, crop_from_crop_up, crop_up_from_crop
+from ..models.pose import CONVENTIONS, CROP_SIZE, crop_from_crop_up, crop_up_from_crop, similarity
 from ..models.runs import OK, Run, photo_from_crop
 from ..models.tables import Table, check_unique, read_table
-from ..models.vertex_files import Frame, mat_names, read_vertex_file, recognise_frame
+from ..models.vertex_files import Frame, mat_names, named_count, read_vertex_file, recognise_frame
+
+MICROMETRES = 1000.0  # a model's units in a millimetre
 
 
 class Faces(Protocol):
-    """n faces of one model. `failed` names those that cannot be drawn, and why."""
+    """n faces. `failed` names those that cannot be drawn, and why."""
 
-    model: MorphableModel
     names: tuple[str, ...]
     failed: dict[str, str]
     terms: str
+
+    @property
+    def model(self) -> MorphableModel:
+        """The face model of all of them. Raises FileError for bare meshes without one."""
+
+    def triangles(self, index: int) -> np.ndarray:
+        """(T, 3) int32, counter-clockwise seen from outside."""
+
+    def model_vertices(self, index: int) -> np.ndarray:
+        """(N, 3) float64 in the model's own axes, x right, y up, z to the viewer: mm, for bare meshes as in their file."""
+
+    def picture_name(self, index: int) -> str:
+        """The name of the photo the face is in; faces of one photo share it."""
 
     def photo_vertices(self, index: int) -> np.ndarray:
         """(N, 3) float64, photo pixels from 0, y down: where the face lies, for pictures."""
@@ -51,6 +67,17 @@ class RunFaces:
         self.names = tuple(labels[i] for i in self._rows)
         self.failed = {labels[i]: run.status[i] for i in rows if run.status[i] != OK}
         self._run = run
+
+    def triangles(self, index: int) -> np.ndarray:
+        return self.model.triangles
+
+    def model_vertices(self, index: int) -> np.ndarray:
+        run = self._run
+        _, identity, expression = split(run.coefficients[self._rows[index]].astype(np.float64), run.info.n_identity)
+        return self.model.vertices(identity, expression).astype(np.float64) / MICROMETRES
+
+    def picture_name(self, index: int) -> str:
+        return self._run.names[self._rows[index]]
 
     def photo_vertices(self, index: int) -> np.ndarray:
         return self._run.vertices(self._rows[index], self.model)
@@ -119,6 +146,19 @@ class VertexFaces:
             return image_from_crop(crop_from_crop_up(vertices, self._convention), self._box(index))
         return crop_up_from_crop(crop_from_image(vertices, self._box(index)), self._convention)
 
+    def triangles(self, index: int) -> np.ndarray:
+        return self.model.triangles
+
+    def model_vertices(self, index: int) -> np.ndarray:
+        """By the similarity that takes the face nearest to the model's mean."""
+        turned = self.photo_vertices(index) * [1, -1, 1]
+        mean = self.model.mean.astype(np.float64) / MICROMETRES
+        scale, rotation, shift = similarity(turned, mean)
+        return scale * turned @ rotation.T + shift
+
+    def picture_name(self, index: int) -> str:
+        return self.names[index]
+
     def own_vertices(self, index: int) -> np.ndarray:
         """As the file has them, whatever their frame."""
         return self._read(index)[0]
@@ -130,8 +170,63 @@ class VertexFaces:
         return None
 
 
-def open_faces(path: Path, options: InputOptions) -> RunFaces | VertexFaces:
-    """The faces in a run, a coefficients table, a folder of vertex `.mat` or one such file.
+class MeshFaces:
+    """One mesh file: y up, as `render obj|ply|glb` write them, with its own triangles. `--model` says whose vertices
+    they are, which landmarks, codes and textures need."""
+
+    def __init__(self, path: Path, model: Path | None) -> None:
+        self._path, self._mesh = path, read_mesh(path)
+        self.names: tuple[str, ...] = (path.stem,)
+        self.failed: dict[str, str] = {}
+        self._model = None if model is None else load_model(model)
+        self.terms = f"mesh: {self._mesh.terms or 'as its owner says'}"
+        if self._model is not None and len(self._model.mean) != len(self._mesh.vertices):
+            raise FileError(
+                f"{path} has {named_count(len(self._mesh.vertices))}; {model} has {named_count(len(self._model.mean))}"
+            )
+
+    @property
+    def model(self) -> MorphableModel:
+        if self._model is None:
+            count = named_count(len(self._mesh.vertices))
+            raise FileError(f"{self._path} is a mesh of {count}: hand over the face model it belongs to with --model")
+        return self._model
+
+    @property
+    def has_model(self) -> bool:
+        return self._model is not None
+
+    @property
+    def colors(self) -> np.ndarray | None:
+        """(N, 3) sRGB 0..1 of the file, or None."""
+        return self._mesh.colors
+
+    def triangles(self, index: int) -> np.ndarray:
+        return self._mesh.triangles if len(self._mesh.triangles) else self.model.triangles
+
+    def model_vertices(self, index: int) -> np.ndarray:
+        return self._mesh.vertices
+
+    def photo_vertices(self, index: int) -> np.ndarray:
+        return self._mesh.vertices * [1, -1, 1]
+
+    def file_vertices(self, index: int, frame: Frame) -> np.ndarray:
+        if frame == "crop":
+            raise FileError(f"{self._path} is a mesh in photo pixels: it does not say the crop")
+        return self.photo_vertices(index) + np.array([1, 1, 0])
+
+    def picture_name(self, index: int) -> str:
+        return self.names[index]
+
+    def photo_path(self, index: int) -> Path | None:
+        return find_photo(self._path.parent, self.names[index])
+
+    def photo_size(self, index: int) -> tuple[int, int] | None:
+        return None
+
+
+def open_faces(path: Path, options: InputOptions) -> "RunFaces | VertexFaces | MeshFaces":
+    """The faces in a run, a coefficients table, a folder of vertex `.mat` or one such file, or a mesh file.
 
     Raises FileError where `path` is none of these, TwodaslError for options that mean nothing for it.
     """
@@ -143,6 +238,9 @@ def open_faces(path: Path, options: InputOptions) -> RunFaces | VertexFaces:
         if not paths:
             raise FileError(f"{path} holds no vertex files (.mat)")
         return VertexFaces(paths, options)
+    if path.suffix.lower() in MESH_SUFFIXES:
+        refuse_unread(options, ("rows", "whitening", "boxes", "convention", "frame_in"), f"{path}, a mesh")
+        return MeshFaces(path, options.model)
     if path.suffix.lower() in RUN_SUFFIXES:
         refuse_unread(options, RUN_STATES, f"{path}, a run, which states them itself")
         run = Run.load(path)

@@ -79,10 +79,11 @@ def mask_overlay(
     return picture
 
 
-def landmarks_overlay(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+def landmarks_overlay(photo: np.ndarray, landmarks: np.ndarray, visible: np.ndarray | None = None) -> np.ndarray:
     """The photo with the 68 landmarks over it, white lines and dots edged blue: (H, W, 3) uint8, a new array.
 
     photo: (H, W, 3) uint8 RGB. landmarks: (68, 2 or 3) float, photo pixels, the first pixel's centre at 0, y down.
+    visible: (68,) bool; hidden points are small and pale, and so are lines between two of them.
     Jaw, brows, nose and nostrils are open lines. Eyes and lips are closed, as such pictures usually show them; the
     original code left them open. Lines and dots grow with the face.
 
@@ -92,6 +93,9 @@ def landmarks_overlay(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     if landmarks.shape not in ((68, 2), (68, 3)):
         raise ShapeError(f"landmarks is {landmarks.shape}; (68, 2) or (68, 3) is expected")
     check_finite(landmarks, "landmarks")
+    seen = np.ones(68, bool) if visible is None else np.asarray(visible, bool)
+    if seen.shape != (68,):
+        raise ShapeError(f"visible is {seen.shape}; (68,) is expected")
     points = np.clip(np.asarray(landmarks[:, :2], np.float64), -FARTHEST, FARTHEST)
     size = min(float(np.ptp(points, axis=0).max()), float(max(photo.shape)))
     line, dot = max(size / 130, 1.0), max(size / 75, 1.6)  # width, radius
@@ -102,25 +106,42 @@ def landmarks_overlay(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     area = picture[top:bottom, left:right]
     place = points - (left, top)
 
-    def lines(draw: ImageDraw.ImageDraw, scale: int) -> None:
-        for first, last, closed in LANDMARK_LINES:
-            ids = [*range(first, last + 1), *([first] if closed else [])]
-            path = np.rint((place[ids] + 0.5) * scale - 0.5)  # Pillow would cut the fractions off
-            draw.line([(int(x), int(y)) for x, y in path], fill=255, width=max(1, round(line * scale)), joint="curve")
+    def lines(which: np.ndarray) -> Callable[[ImageDraw.ImageDraw, int], None]:
+        def draw_lines(draw: ImageDraw.ImageDraw, scale: int) -> None:
+            for first, last, closed in LANDMARK_LINES:
+                ids = [*range(first, last + 1), *([first] if closed else [])]
+                path = np.rint((place[ids] + 0.5) * scale - 0.5).astype(int)  # Pillow would cut the fractions off
+                for piece in _stretches(which[ids[:-1]] | which[ids[1:]]):
+                    points = [(int(x), int(y)) for x, y in path[piece.start : piece.stop + 1]]
+                    draw.line(points, fill=255, width=max(1, round(line * scale)), joint="curve")
 
-    def dots(radius: float) -> Callable[[ImageDraw.ImageDraw, int], None]:
+        return draw_lines
+
+    def dots(which: np.ndarray, radius: float) -> Callable[[ImageDraw.ImageDraw, int], None]:
         def draw_dots(draw: ImageDraw.ImageDraw, scale: int) -> None:
-            for x, y in (place + 0.5) * scale - 0.5:
+            for x, y in (place[which] + 0.5) * scale - 0.5:
                 r = radius * scale
                 draw.ellipse([round(float(side)) for side in (x - r, y - r, x + r, y + r)], fill=255)
 
         return draw_dots
 
-    for what, color, alpha in ((lines, WHITE, 0.7), (dots(dot), BLUE, 0.9), (dots(0.62 * dot), WHITE, 1.0)):
-        area[:] = blend(
-            area, light_from_srgb(np.asarray(color) / 255), alpha * _stencil(what, area.shape[1], area.shape[0])
-        )
+    layers = [
+        (lines(seen), WHITE, 0.7),
+        (dots(seen, dot), BLUE, 0.9),
+        (dots(seen, 0.62 * dot), WHITE, 1.0),
+    ]
+    if not seen.all():
+        layers = [(lines(np.ones(68, bool)), WHITE, 0.25), (dots(~seen, 0.6 * dot), BLUE, 0.5), *layers]
+    for what, color, alpha in layers:
+        share = alpha * _stencil(what, area.shape[1], area.shape[0])
+        area[:] = blend(area, light_from_srgb(np.asarray(color) / 255), share)
     return picture
+
+
+def _stretches(wanted: np.ndarray) -> list[range]:
+    """The runs of True in (K,) bool."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(int)))
+    return [range(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
 def _stencil(draw: Callable[[ImageDraw.ImageDraw, int], None], width: int, height: int) -> np.ndarray:
@@ -179,3 +200,10 @@ def _window(points: np.ndarray, margin: float, photo: np.ndarray) -> tuple[int, 
     end = np.clip(np.ceil(points[:, :2].max(axis=0) + margin) + 1, 0, limits)
     left, top, right, bottom = (int(value) for value in (*start, *end))
     return left, top, right, bottom
+
+
+def resized(photo: np.ndarray, side: int) -> tuple[np.ndarray, float]:
+    """The picture with its longer side `side` pixels, and by how much it grew."""
+    scale = side / max(photo.shape[:2])
+    width, height = (max(1, round(length * scale)) for length in photo.shape[1::-1])
+    return np.asarray(Image.fromarray(photo).resize((width, height), Image.Resampling.LANCZOS)), scale

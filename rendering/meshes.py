@@ -1,11 +1,13 @@
-"""Meshes as files: Wavefront OBJ, plain or as the original code wrote it, and MATLAB vertex files."""
+"""Meshes as files: OBJ, plain, textured or as the original code wrote it, PLY, GLB, and MATLAB vertex files."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from ..models.errors import DegenerateFaceError, ShapeError, TwodaslError
 from ..models.files import whole_file
@@ -36,22 +38,32 @@ def check_finite(points: np.ndarray, what: str = "vertices") -> None:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Skin:
+    """A picture laid on a mesh. uv: (N, 2) float 0..1, v up. texture: (S, S, 3) uint8 RGB, its first row at v = 1."""
+
+    uv: np.ndarray
+    texture: np.ndarray
+
+
 def write_obj(
     path: Path,
     vertices: np.ndarray,
     triangles: np.ndarray,
     colors: np.ndarray | None = None,
     comments: Sequence[str] = (),
+    skin: Skin | None = None,
 ) -> None:
-    """Write a Wavefront OBJ file with `v x y z` or `v x y z r g b` and `f a b c` lines only.
+    """Write a Wavefront OBJ file with `v x y z` or `v x y z r g b` and `f a b c` lines.
 
     vertices: (N, 3) float, written in the frame they are in; OBJ viewers expect y up. Nine significant digits, so
     that reading them as float32 gives float32 vertices back exactly. triangles: (T, 3) int, indices from 0 here and
     from 1 in the file, counter-clockwise seen from outside. colors: (N, 3) float, RGB 0..1, four decimals.
-    comments: lines for the head of the file, in UTF-8.
+    comments: lines for the head of the file, in UTF-8. skin: adds `vt` lines and `f a/a b/b c/c`, and a material in
+    `NAME.mtl` with the picture `NAME.png` beside the file.
 
     Raises ShapeError, or DegenerateFaceError for no triangles or vertices that are not finite, before anything is
-    written; FileError where the file cannot be written. It appears whole or not at all.
+    written; FileError where the file cannot be written. Each file appears whole or not at all, the OBJ last.
     """
     _check_drawable(vertices, triangles)
     line, rows = "v %.9g %.9g %.9g\n", np.asarray(vertices, np.float64)
@@ -59,8 +71,20 @@ def write_obj(
         _check_colors(colors, len(vertices))
         line, rows = "v %.9g %.9g %.9g %.4f %.4f %.4f\n", np.concatenate([rows, colors], axis=1)
     head = "".join(f"# {text}\n" for comment in comments for text in comment.splitlines())
+    corners, faces = _from_one(triangles), "f %d %d %d\n"
+    body = _lines(line, rows)
+    if skin is not None:
+        _check_skin(skin, len(vertices))
+        material, picture = path.with_suffix(".mtl"), path.with_suffix(".png")
+        _write_png(picture, skin.texture)
+        text = f"newmtl face\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {picture.name}\n"
+        with whole_file(material) as temporary:
+            temporary.write_bytes((head + text).encode())
+        head += f"mtllib {material.name}\n"
+        body += _lines("vt %.6f %.6f\n", skin.uv) + "usemtl face\n"
+        corners, faces = np.repeat(corners, 2, axis=1), "f %d/%d %d/%d %d/%d\n"
     with whole_file(path) as temporary:
-        temporary.write_bytes((head + _lines(line, rows) + _lines("f %d %d %d\n", _from_one(triangles))).encode())
+        temporary.write_bytes((head + body + _lines(faces, corners)).encode())
 
 
 def write_obj_matlab(path: Path, vertices: np.ndarray, triangles: np.ndarray) -> None:
@@ -125,6 +149,18 @@ def _check_colors(colors: np.ndarray, count: int) -> None:
         raise TwodaslError(f"colors go from {colors.min():g} to {colors.max():g}; 0 to 1 is expected")
 
 
+def _check_skin(skin: Skin, count: int) -> None:
+    if skin.uv.shape != (count, 2):
+        raise ShapeError(f"uv is {skin.uv.shape}; ({count}, 2), one row per vertex, is expected")
+    if skin.texture.ndim != 3 or skin.texture.shape[2] != 3 or skin.texture.dtype != np.uint8:
+        raise ShapeError(f"the texture is {skin.texture.shape} {skin.texture.dtype}; (S, S, 3) uint8 is expected")
+
+
+def _write_png(path: Path, picture: np.ndarray) -> None:
+    with whole_file(path) as temporary:
+        Image.fromarray(picture).save(temporary, "png")
+
+
 def _from_one(triangles: np.ndarray) -> np.ndarray:
     return triangles.astype(np.int64) + 1
 
@@ -179,27 +215,43 @@ def write_glb(
     triangles: np.ndarray,
     colors: np.ndarray | None = None,
     terms: str = "",
+    skin: Skin | None = None,
+    extras: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a binary glTF file (.glb) with vertex colours; `terms` stand in its `asset.copyright`.
+    """Write a binary glTF file (.glb), plain, with vertex colours or with a texture.
 
     vertices: (N, 3), metres, x right, y up, z to the viewer: glTF's own axes. triangles: counter-clockwise seen from
-    outside. colors: (N, 3), RGB 0..1 as pictures have them (sRGB). Raises as `write_obj` does.
+    outside. colors: (N, 3), RGB 0..1 as pictures have them (sRGB). terms: stand in `asset.copyright`. extras: more
+    facts, in `asset.extras`. Raises as `write_obj` does.
     """
     import trimesh
 
     _check_drawable(vertices, triangles)
-    visual = None
-    if colors is not None:
+    visual: Any = None
+    if skin is not None:
+        _check_skin(skin, len(vertices))
+        material = trimesh.visual.material.PBRMaterial(
+            baseColorTexture=Image.fromarray(skin.texture), metallicFactor=0.0, roughnessFactor=0.8
+        )
+        visual = trimesh.visual.TextureVisuals(uv=skin.uv, material=material)
+    elif colors is not None:
         _check_colors(colors, len(vertices))
         # glTF's vertex colours are linear light; pictures are not.
-        linear = light_from_srgb(colors)
-        visual = np.rint(255 * np.column_stack([linear, np.ones(len(linear))])).astype(np.uint8)
-    mesh = trimesh.Trimesh(vertices, triangles, vertex_colors=visual, process=False)
+        levels = np.rint(255 * np.column_stack([light_from_srgb(colors), np.ones(len(colors))])).astype(np.uint8)
+        visual = trimesh.visual.ColorVisuals(vertex_colors=levels)
+    else:
+        material = trimesh.visual.material.PBRMaterial(
+            baseColorFactor=[180, 180, 180, 255], metallicFactor=0.0, roughnessFactor=0.7
+        )
+        visual = trimesh.visual.TextureVisuals(uv=np.zeros((len(vertices), 2)), material=material)
+    mesh = trimesh.Trimesh(vertices, triangles, visual=visual, process=False)
 
     def state(tree: dict[str, Any]) -> None:
         tree["asset"]["generator"] = "twodasl"
         if terms:
             tree["asset"]["copyright"] = terms
+        if extras:
+            tree["asset"]["extras"] = dict(extras)
 
     content = trimesh.exchange.gltf.export_glb(trimesh.Scene(mesh), include_normals=True, tree_postprocessor=state)
     with whole_file(path) as temporary:

@@ -1,0 +1,128 @@
+"""Meshes and point clouds of other programs: PLY, OBJ, GLB, STL and OFF through trimesh, points as text or `.npy`."""
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import FileError, NotFiniteError
+from .files import read_bytes, read_npy
+
+MESH_SUFFIXES = frozenset({".ply", ".obj", ".glb", ".stl", ".off"})
+POINT_SUFFIXES = frozenset({".asc", ".txt", ".xyz", ".csv", ".npy"})
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """vertices: (N, 3) float64 as the file has them, in its order. triangles: (T, 3) int32, none in a point cloud.
+    colors: (N, 3) float64, sRGB 0..1, or None. uv: (N, 2) float64, v up, or None. terms: what a file written here says
+    of its use."""
+
+    vertices: np.ndarray
+    triangles: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int32))
+    colors: np.ndarray | None = None
+    uv: np.ndarray | None = None
+    terms: str = ""
+
+
+def read_mesh(path: Path) -> Mesh:
+    """A mesh or point cloud, its vertices in the file's order. A GLB of several meshes is taken as one.
+
+    Raises FileError for a file that is none, NotFiniteError for vertices that are not finite.
+    """
+    suffix = path.suffix.lower()
+    if suffix in MESH_SUFFIXES:
+        mesh = _read_with_trimesh(path, suffix)
+    elif suffix == ".npy":
+        mesh = Mesh(_points(read_npy(path), path))
+    elif suffix in POINT_SUFFIXES:
+        mesh = Mesh(_read_text(path))
+    else:
+        known = ", ".join(sorted(MESH_SUFFIXES | POINT_SUFFIXES))
+        raise FileError(f"{path} is no mesh or point cloud in a known format ({known})")
+    if not np.isfinite(mesh.vertices).all():
+        wrong = int(np.flatnonzero(~np.isfinite(mesh.vertices).all(axis=1))[0])
+        raise NotFiniteError(f"{path}: vertex {wrong} (from 0) is not finite")
+    if mesh.triangles.size and not 0 <= mesh.triangles.min() <= mesh.triangles.max() < len(mesh.vertices):
+        raise FileError(f"{path}: a triangle points at a vertex that is not there; it has {len(mesh.vertices)}")
+    return mesh
+
+
+def _read_with_trimesh(path: Path, suffix: str) -> Mesh:
+    import trimesh
+
+    data = read_bytes(path)
+    try:
+        # From memory: nothing else (material, picture, buffer) is opened on a mesh file's word.
+        scene = trimesh.load_scene(
+            io.BytesIO(data), file_type=suffix[1:], process=False, maintain_order=True, skip_materials=suffix == ".obj"
+        )
+        parts: list[Any] = scene.dump()
+    except Exception as error:  # trimesh raises whatever its readers meet
+        raise FileError(f"{path} cannot be read as {suffix[1:].upper()}: {error}") from error
+    if not parts or not sum(len(part.vertices) for part in parts):
+        raise FileError(f"{path} holds no vertices")
+    starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
+    faces = [np.asarray(getattr(part, "faces", np.zeros((0, 3))), np.int64) + start
+             for part, start in zip(parts, starts[:-1], strict=True)]  # fmt: skip
+    return Mesh(
+        vertices=np.concatenate([np.asarray(part.vertices, np.float64) for part in parts]),
+        triangles=np.concatenate(faces).astype(np.int32),
+        colors=_together([_colors(part) for part in parts]),
+        uv=_together([_uv(part) for part in parts]),
+        terms=_terms(data, suffix, scene),
+    )
+
+
+def _together(parts: list[np.ndarray | None]) -> np.ndarray | None:
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
+
+
+def _colors(part: Any) -> np.ndarray | None:
+    visual = getattr(part, "visual", None)
+    if getattr(visual, "kind", None) == "vertex" or hasattr(part, "colors"):
+        colors = np.asarray(part.visual.vertex_colors if visual is not None else part.colors)
+        if colors.shape[:1] == part.vertices.shape[:1]:
+            return colors[:, :3].astype(np.float64) / 255
+    return None
+
+
+def _uv(part: Any) -> np.ndarray | None:
+    uv = getattr(getattr(part, "visual", None), "uv", None)
+    return None if uv is None else np.asarray(uv, np.float64)
+
+
+def _terms(data: bytes, suffix: str, scene: Any) -> str:
+    """What a file written by twodasl says of its terms: a comment, or glTF's copyright."""
+    import json
+
+    if suffix == ".glb":
+        length = int.from_bytes(data[12:16], "little")
+        tree = json.loads(data[20 : 20 + length])
+        return str(tree.get("asset", {}).get("copyright", ""))
+    for line in data[:4000].decode("ascii", "replace").splitlines():
+        for start in ("comment terms: ", "# terms: "):
+            if line.startswith(start):
+                return line.removeprefix(start)
+    return ""
+
+
+def _read_text(path: Path) -> np.ndarray:
+    lines = read_bytes(path).decode("utf-8", "replace").replace(",", " ").replace(";", " ").splitlines()
+    rows = [line.split() for line in lines if line.strip() and not line.lstrip().startswith(("#", "//"))]
+    try:
+        return _points(np.array([[float(value) for value in row] for row in rows]), path)
+    except ValueError as error:
+        raise FileError(f"{path} is no point cloud: x y z on every line is expected ({error})") from error
+
+
+def _points(array: np.ndarray, path: Path) -> np.ndarray:
+    """(N, 3) of (N, 3 or more) or (3, N)."""
+    if array.ndim == 2 and array.shape[0] == 3 and array.shape[1] > 6:
+        array = array.T
+    if array.ndim != 2 or array.shape[1] < 3 or len(array) == 0 or array.dtype.kind not in "fiu":
+        raise FileError(f"{path} is {array.dtype} {array.shape}; (N, 3) numbers are expected")
+    return array[:, :3].astype(np.float64)

@@ -1,0 +1,168 @@
+"""What every kind of rendering shares: its options, the loop over faces, and what is said at the end."""
+
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from .main import EXIT_ERROR, EXIT_SOME_FAILED
+from .options import FILE, model_option, note, only_option, output_option, overwrite_option, progress, rows_option
+
+if TYPE_CHECKING:
+    from twodasl.rendering.faces import Faces
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+INPUT_OPTIONS = ("rows", "whitening", "boxes", "model_path", "convention", "frame_in")
+
+
+def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say how to read INPUT."""
+    decorators: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
+        model_option,
+        rows_option,
+        only_option,
+        click.option("--whitening", type=FILE, help="Mean and std of a network's outputs (.pkl), for coefficients."),
+        click.option("--boxes", type=FILE, help="Crop boxes, for coefficients and crop-frame vertex files."),
+        click.option(
+            "--convention", type=click.Choice(["3ddfa", "3ddfa-v2"]), help="Of coefficients [default: 3ddfa]."
+        ),
+        click.option(
+            "--frame-in", type=click.Choice(["photo", "crop"]), help="Frame of vertex files [default: recognised]."
+        ),
+        overwrite_option,
+        click.option(
+            "--jobs", type=click.IntRange(1, 64), default=min(4, os.cpu_count() or 1), show_default=True,
+            help="Faces drawn side by side.",
+        ),
+    ]  # fmt: skip
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """INPUT, -o and the options that say how to read INPUT."""
+    command = output_option("File, or folder for many.")(input_options(command))
+    return click.argument("input_path", metavar="INPUT", type=FILE)(command)
+
+
+photos_option = click.option(
+    "--photos", type=FILE, help="Folder of the photos, by name [default: where the input says]."
+)
+
+
+@dataclass
+class Chosen:
+    """The faces of an input that --only leaves. rows: theirs. failed: names that cannot be drawn, and why."""
+
+    faces: "Faces"
+    rows: list[int]
+    failed: dict[str, str]
+
+
+def choose(options: dict[str, Any], input_path: Path, surface: bool = False) -> Chosen:
+    """Open INPUT. surface: its meshes need triangles. Raises NamesError where it holds no faces."""
+    from twodasl.models.errors import DegenerateFaceError, NamesError
+    from twodasl.models.inputs import InputOptions
+    from twodasl.models.tables import read_names
+    from twodasl.rendering.faces import MeshFaces, open_faces
+
+    faces = open_faces(
+        input_path,
+        InputOptions(
+            rows=options["rows"],
+            whitening=options["whitening"],
+            boxes=options["boxes"],
+            model=options["model_path"],
+            convention=options["convention"],
+            frame_in=options["frame_in"],
+        ),
+    )
+    if surface and not isinstance(faces, MeshFaces) and len(faces.model.triangles) == 0:
+        raise DegenerateFaceError(
+            f"the face model {faces.model.name!r} has no triangles, so there is no surface to draw: import it again "
+            "with tri.mat in its folder"
+        )
+    wanted = set(read_names(options["only"])) if options["only"] is not None else None
+    rows = [row for row, name in enumerate(faces.names) if wanted is None or name in wanted]
+    failed = {name: why for name, why in faces.failed.items() if wanted is None or name in wanted}
+    if wanted is not None:
+        failed |= dict.fromkeys(sorted(wanted - set(faces.names) - set(faces.failed)), "not in the input")
+    if not rows and not failed:
+        raise NamesError(f"{input_path} holds no faces")
+    return Chosen(faces, rows, failed)
+
+
+def in_order(work: Callable[[Item], Made], items: Iterable[Item], jobs: int) -> Iterator[Future[Made]]:
+    """`work` on every item, `jobs` at a time, in order; at most two a thread are under way or wait to be taken."""
+    with ThreadPoolExecutor(jobs) as pool:
+        running: deque[Future[Made]] = deque()
+        try:
+            for item in items:
+                running.append(pool.submit(work, item))
+                if len(running) > 2 * jobs:
+                    yield running.popleft()
+            while running:
+                yield running.popleft()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def draw_each(
+    options: dict[str, Any],
+    chosen: Chosen,
+    suffixes: Sequence[str],
+    names: dict[str, list[int]],
+    draw: Callable[[list[int], Path], None],
+) -> None:
+    """One file for each name (of the faces in these rows) that is not there yet, then what became of them all.
+
+    A file that cannot be drawn is named; the others go on.
+    """
+    from twodasl.models.errors import TwodaslError
+    from twodasl.rendering.output import Output
+
+    output = Output(options["output"], suffixes, options["overwrite"])
+    if names:
+        output.prepare(list(names))
+    kept = [name for name in names if output.done(name)]
+    waiting = [name for name in names if name not in set(kept)]
+
+    def attempt(name: str) -> str | None:
+        try:
+            draw(names[name], output.file(name))
+        except TwodaslError as error:
+            if output.is_file:
+                raise
+            return str(error)
+        return None
+
+    failed = dict(chosen.failed)
+    with progress("faces", len(waiting)) as advance:
+        for name, made in zip(waiting, in_order(attempt, waiting, options["jobs"]), strict=True):
+            if (why := made.result()) is not None:
+                failed[name] = why
+            advance(1)
+    if kept:
+        note(f"{len(kept)} files were there already and are kept; --overwrite draws them again")
+    drawn = len(waiting) - sum(name in failed for name in waiting)
+    finish(chosen, f"{drawn} written to {output.path}", failed, drawn + len(kept))
+
+
+def finish(chosen: Chosen, said: str, failed: dict[str, str], good: int) -> None:
+    """Say what was written, its terms and what failed; exit with 3 if some failed, with 1 if all did."""
+    from twodasl.models.tables import shorten
+
+    note(said)
+    note(f"Terms: {chosen.faces.terms}")
+    if failed:
+        note(f"{len(failed)} not drawn: {shorten(f'{name} ({why})' for name, why in failed.items())}")
+        sys.exit(EXIT_SOME_FAILED if good else EXIT_ERROR)
