@@ -151,16 +151,21 @@ def _refuse_doubles(names: Sequence[str], paths: Sequence[Path]) -> None:
 def prepare(item: Input, settings: InferenceSettings, needs_landmarks: bool) -> Sample:
     """Read one photo and make the network's input of it. What is wrong with it becomes its status."""
     try:
-        return _prepare(item, settings, needs_landmarks)
+        photo = read_photo(item.path)
+    except FileError as error:
+        return Sample("unreadable", str(error))
+    return prepare_photo(photo, item, settings, needs_landmarks)
+
+
+def prepare_photo(photo: np.ndarray, item: Input, settings: InferenceSettings, needs_landmarks: bool) -> Sample:
+    """The network's input out of a photo (H, W, 3) uint8 that is read already; the rest as in `prepare`."""
+    try:
+        return _prepare(photo, item, settings, needs_landmarks)
     except _NotReadyError as error:
         return Sample(error.status, str(error))
 
 
-def _prepare(item: Input, settings: InferenceSettings, needs_landmarks: bool) -> Sample:
-    try:
-        photo = read_photo(item.path)
-    except FileError as error:
-        raise _NotReadyError("unreadable", str(error)) from error
+def _prepare(photo: np.ndarray, item: Input, settings: InferenceSettings, needs_landmarks: bool) -> Sample:
     points = item.landmarks  # pixels of the picture handed over, photo or crop
     if points is not None and not np.isfinite(points).all():
         points = None
@@ -244,7 +249,7 @@ def infer(
     if output.exists() and not overwrite and _is_finished(output, key, dense):
         on_note(f"{output} holds all of this already; --overwrite makes it anew")
         for record in _records_of(Run.load(output), _record_type(predictor)):
-            on_outcome(_outcome(record, inputs))
+            on_outcome(outcome_of(record, inputs))
         return
     check_output(output, overwrite)
     with Journal(part_path(output), key, _record_type(predictor), overwrite) as journal:
@@ -253,13 +258,13 @@ def infer(
         for number, record in enumerate(record for block in journal.blocks() for record in block):
             if record["index"] != number or number >= len(inputs):
                 raise FileError(f"{journal.path} is damaged (two commands at once?): delete it to start anew")
-            on_outcome(_outcome(record, inputs))
+            on_outcome(outcome_of(record, inputs))
         for records, messages in _predict(inputs, predictor, model, settings, len(journal), jobs):
             journal.append(records)
             for record, message in zip(records, messages, strict=True):
-                on_outcome(_outcome(record, inputs, message))
-        info = _run_info(predictor, model, settings, key)
-        runs = (_run_of(block, info, inputs) for block in journal.blocks())
+                on_outcome(outcome_of(record, inputs, message))
+        info = run_info(predictor, model, settings, key)
+        runs = (run_of_records(block, info, inputs) for block in journal.blocks())
         write_run(output, info, len(journal), predictor.needs_landmarks, runs, model if dense else None)
         journal.remove()
 
@@ -295,7 +300,7 @@ def _predict(
                     )
                 samples = [future.result() for future in waiting.popleft()]
                 first = start - done + number * size
-                records = _records(samples, predictor, model, first)
+                records = records_of_samples(samples, predictor, model, first)
                 skip = done if number == 0 else 0
                 yield records[skip:], [sample.message for sample in samples][skip:]
         finally:
@@ -304,8 +309,11 @@ def _predict(
                     future.cancel()
 
 
-def _records(samples: Sequence[Sample], predictor: Predictor, model: MorphableModel, first: int) -> np.ndarray:
+def records_of_samples(
+    samples: Sequence[Sample], predictor: Predictor, model: MorphableModel, first: int
+) -> np.ndarray:
     weights = predictor.weights
+    """What is kept of each sample: predicted, placed in its photo. first: the number of the first one."""
     records = np.zeros(len(samples), _record_type(predictor))
     records["index"] = np.arange(first, first + len(samples))
     records["status"] = [sample.status for sample in samples]
@@ -349,14 +357,14 @@ def _record_type(predictor: Predictor) -> np.dtype:
     return np.dtype(fields)
 
 
-def _outcome(record: np.ndarray, inputs: Sequence[Input], message: str = "") -> Outcome:
+def outcome_of(record: np.ndarray, inputs: Sequence[Input], message: str = "") -> Outcome:
     item, status = inputs[int(record["index"])], str(record["status"])
     if status != OK:
         message = message or STATUSES[status]
     return Outcome(item.name, str(item.path), status, message, record)
 
 
-def _run_of(records: np.ndarray, info: RunInfo, inputs: Sequence[Input]) -> Run:
+def run_of_records(records: np.ndarray, info: RunInfo, inputs: Sequence[Input]) -> Run:
     items = [inputs[index] for index in records["index"]]
     return Run(
         info=info,
@@ -381,7 +389,7 @@ def _records_of(run: Run, dtype: np.dtype) -> np.ndarray:
     return records
 
 
-def _run_info(predictor: Predictor, model: MorphableModel, settings: InferenceSettings, key: str) -> RunInfo:
+def run_info(predictor: Predictor, model: MorphableModel, settings: InferenceSettings, key: str) -> RunInfo:
     weights = predictor.weights
     return RunInfo(
         basis_id=weights.basis_id,

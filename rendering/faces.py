@@ -1,6 +1,6 @@
 """The faces to draw: a run, coefficients, or vertex files, each giving its vertices in the frame that is asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from ..models.pose import CONVENTIONS, CROP_SIZE, crop_from_crop_up, crop_up_fro
 from ..models.runs import OK, Run, photo_from_crop
 from ..models.tables import Table, check_unique, read_table
 from ..models.vertex_files import Frame, mat_names, named_count, read_vertex_file, recognise_frame
+from ..models.video import FrameReader, is_frame
 
 MICROMETRES = 1000.0  # a model's units in a millimetre
 
@@ -261,9 +262,10 @@ def find_photo(folder: Path, name: str) -> Path | None:
 
 @dataclass(frozen=True)
 class Photos:
-    """Where photos are looked for: a folder, or the place the input itself names."""
+    """Where photos are looked for: a folder, or the place the input itself names; frames are read of their video."""
 
     folder: Path | None = None
+    frames: FrameReader = field(default_factory=FrameReader)
 
     def __post_init__(self) -> None:
         if self.folder is not None and not self.folder.is_dir():
@@ -280,7 +282,8 @@ class Photos:
         if path is None:
             where = f"in {self.folder}" if self.folder is not None else "known: hand over --photos"
             raise NamesError(f"no photo of {name} is {where}")
-        photo, expected = read_photo(path), faces.photo_size(index)
+        photo = self.frames.read(path) if is_frame(path) else read_photo(path)
+        expected = faces.photo_size(index)
         width, height = photo.shape[1], photo.shape[0]
         if expected is not None and expected != (width, height):
             raise ShapeError(

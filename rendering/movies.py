@@ -1,19 +1,17 @@
-"""Pictures that move: GIF by Pillow, MP4 by PyAV (`pip install twodasl[video]`), and the frames of a video."""
+"""Pictures that move: GIF by Pillow, MP4 by PyAV (`pip install twodasl[video]`)."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..models.errors import FileError, ShapeError, TwodaslError
 from ..models.files import whole_file
+from ..models.video import pyav
 
 MOVIE_SUFFIXES = (".gif", ".mp4")
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"})
 QUALITY = "18"  # x264's constant rate factor: no loss that is seen
 GIF_STEP = 10  # milliseconds; GIF counts time in hundredths of a second
 
@@ -59,7 +57,7 @@ def _write_gif(path: Path, frames: Iterator[np.ndarray], rate: float) -> int:
 
 
 def _write_mp4(path: Path, frames: Iterator[np.ndarray], rate: float) -> int:
-    av = _pyav()
+    av = pyav()
     count = 0
     with av.open(str(path), "w", format="mp4") as container:
         stream = None
@@ -74,47 +72,3 @@ def _write_mp4(path: Path, frames: Iterator[np.ndarray], rate: float) -> int:
         if stream is not None:
             container.mux(stream.encode())
     return count
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a video's header says; `frames` may be 0 where it does not."""
-
-    width: int
-    height: int
-    rate: float
-    frames: int
-
-
-def video_info(path: Path) -> VideoInfo:
-    """The header of a video. Raises FileError if it is none, TwodaslError where PyAV is missing."""
-    with _opened(path) as container:
-        stream = container.streams.video[0]
-        return VideoInfo(stream.width, stream.height, float(stream.average_rate or 25), stream.frames)
-
-
-def read_video(path: Path) -> Iterator[np.ndarray]:
-    """The pictures of a video, one by one: (H, W, 3) uint8 RGB. Raises as `video_info` does."""
-    with _opened(path) as container:
-        for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="rgb24")
-
-
-def _opened(path: Path) -> Any:
-    av = _pyav()
-    try:
-        container = av.open(str(path))
-    except (OSError, ValueError) as error:
-        raise FileError(f"cannot read {path} as a video: {error}") from error
-    if not container.streams.video:
-        container.close()
-        raise FileError(f"{path} holds no pictures")
-    return container
-
-
-def _pyav() -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise TwodaslError("videos need PyAV: pip install 'twodasl[video]'; GIFs do without") from error
-    return av

@@ -664,7 +664,7 @@ SMALL_BATCHES = ("--boxes-from", "truth", "--batch-size", "3")
 
 def interrupt_after(count: int, patch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while face number `count` is reported."""
-    plain = inference._outcome
+    plain = inference.outcome_of
     seen = []
 
     def reported(*arguments: Any) -> Any:
@@ -673,7 +673,7 @@ def interrupt_after(count: int, patch: pytest.MonkeyPatch) -> None:
             raise KeyboardInterrupt
         return plain(*arguments)
 
-    patch.setattr(inference, "_outcome", reported)
+    patch.setattr(inference, "outcome_of", reported)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 6])
@@ -728,7 +728,7 @@ def test_interrupted_while_the_run_is_written(job: ToyJob) -> None:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inference, "_run_of", stop)
+        patch.setattr(inference, "run_of_records", stop)
         assert job.infer(job.photos, *SMALL_BATCHES)[0] == 130
     assert_clean(job, "whole.h5", "run.h5.part")
     with pytest.MonkeyPatch.context() as patch:

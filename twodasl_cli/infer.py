@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twodasl.models.inference import BoxSource, Outcome
+    from twodasl.models.tables import Table
 
 MOST_NAMED = 20  # failed inputs named one by one on stderr; all of them are in the run
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="FOLDER|PHOTO...|-")
+@click.argument("inputs", nargs=-1, required=True, metavar="FOLDER|PHOTO...|VIDEO|-")
 @output_option("The run to write (.h5).")
 @click.option("--weights", "weights_path", type=FILE, required=True, help="Weights file (.safetensors).")
 @model_option
@@ -79,13 +80,15 @@ def infer(
     """Reconstruct the face in every photo and write them to a run.
 
     Photos come from a folder, as arguments, or as names on stdin (-). An interrupted command continues where it
-    stopped when it is given again. Exit code 3: some inputs failed; the run says which and why.
+    stopped when it is given again. Of a video one face is followed: --boxes or --landmarks of NAME_000000 say where it
+    is in the first frame, each later frame begins where the one before ended. Exit code 3: some inputs failed; the run says which and why.
     """
     from twodasl.models.checkpoints import Weights
     from twodasl.models.inference import InferenceSettings, collect_inputs, part_path
     from twodasl.models.inference import infer as infer_run
     from twodasl.models.inputs import RUN_SUFFIXES
     from twodasl.models.library import open_model
+    from twodasl.models.video import infer_video, video_info
 
     if output.suffix.lower() not in RUN_SUFFIXES:
         raise click.UsageError(f"-o {output}: a run is one file that ends in {' or '.join(sorted(RUN_SUFFIXES))}")
@@ -99,7 +102,11 @@ def infer(
         batch_size=batch_size,
         device=device,
     )
-    items = collect_inputs(_photo_paths(inputs, null), boxes, landmarks, rows, only)
+    video = _only_video(inputs)
+    paths = [] if video is not None else _photo_paths(inputs, null)
+    items = [] if video is not None else collect_inputs(paths, boxes, landmarks, rows, only)
+    if video is not None and (cropped or only is not None or dense):
+        raise click.UsageError("--cropped, --only and --dense are for photos, not for a video")
     if only is not None:
         _note_absent(only, {item.name for item in items})
     weights = Weights.load(weights_path)
@@ -111,17 +118,24 @@ def infer(
 
     predictor = Predictor(weights, device)
     failed = _Failed()
-    with _reporter(len(items), as_json, failed) as (report, tell):
+    total = len(items) if video is None else video_info(video).frames
+    with _reporter(total, as_json, failed) as (report, tell):
         try:
-            infer_run(
-                items, predictor, model, output, settings,
-                overwrite=overwrite, dense=dense, jobs=jobs, on_outcome=report, on_note=tell,
-            )  # fmt: skip
+            if video is not None:
+                tables = _table(boxes, rows, (4,), "boxes"), _table(landmarks, rows, (136, 204), "landmarks")
+                total = infer_video(
+                    video, predictor, model, output, settings, *tables, overwrite=overwrite, on_outcome=report
+                )
+            else:
+                infer_run(
+                    items, predictor, model, output, settings,
+                    overwrite=overwrite, dense=dense, jobs=jobs, on_outcome=report, on_note=tell,
+                )  # fmt: skip
         except KeyboardInterrupt:
             if part_path(output).exists():
                 note(f"Stopped. The same command goes on from {part_path(output)}")
             raise
-    note(f"{len(items) - failed.count} of {len(items)} faces in {output}")
+    note(f"{total - failed.count} of {total} faces in {output}")
     note(f"Terms: face model: {model.terms}; weights: {weights.terms}")
     if failed.count:
         for line in failed.first:
@@ -158,6 +172,22 @@ def _note_absent(only: Path, names: set[str]) -> None:
     absent = [name for name in listed if name not in names]
     if absent:
         note(f"{len(absent)} of the {len(listed)} names in {only} have no photo here: {shorten(absent)}")
+
+
+def _table(path: Path | None, rows: Path | None, widths: tuple[int, ...], what: str) -> "Table | None":
+    from twodasl.models.tables import read_table
+
+    return None if path is None else read_table(path, rows, widths, what)
+
+
+def _only_video(inputs: tuple[str, ...]) -> Path | None:
+    """The video among the inputs, which is then the only one."""
+    from twodasl.models.video import VIDEO_SUFFIXES
+
+    videos = [Path(name) for name in inputs if Path(name).suffix.lower() in VIDEO_SUFFIXES]
+    if videos and len(inputs) > 1:
+        raise click.UsageError(f"{videos[0]} is a video: one video at a time, without photos beside it")
+    return videos[0] if videos else None
 
 
 def _photo_paths(inputs: tuple[str, ...], null: bool) -> list[Path]:

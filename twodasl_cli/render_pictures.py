@@ -26,7 +26,7 @@ def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "pictures over photos, png for maps]; a file name says its own.",
         ),
         click.option("--size", type=click.IntRange(16, 8192), help="Longer side, pixels [default: the photo's]."),
-        click.option("--fps", type=click.FloatRange(0.1, 240), default=25.0, show_default=True, help="Of a movie."),
+        click.option("--fps", type=click.FloatRange(0.1, 240), help="Of a movie [default: the video's, else 25]."),
     ]  # fmt: skip
     for decorator in reversed(decorators):
         command = decorator(command)
@@ -170,5 +170,13 @@ def _movie(
                     failed[name] = str(error)
                 advance(1)
 
-    count = write_movie(options["output"], frames(), options["fps"])
+    count = write_movie(options["output"], frames(), options["fps"] or _rate(chosen))
     finish(chosen, f"{count} pictures in {options['output']}", failed, count)
+
+
+def _rate(chosen: Chosen) -> float:
+    """Pictures a second: those of the video that the faces are from."""
+    from twodasl.models.video import is_frame, video_info, video_of
+
+    path = chosen.faces.photo_path(chosen.rows[0]) if chosen.rows else None
+    return video_info(video_of(path)).rate if path is not None and is_frame(path) else 25.0
