@@ -88,7 +88,7 @@ def placed_meshes(prediction: Prediction, protocol: EvaluationProtocol, truth: T
     """
     meshes = prediction.meshes
     if meshes is None:
-        why = f" ({prediction.notes[0]})" if prediction.notes else ""
+        why = "".join(f" ({note.removeprefix('no mean-face row: ')})" for note in prediction.mean_face_notes)
         raise FileError(f"{prediction.name} has 68 landmarks and no mesh{why}; --dense and --recon compare meshes")
     if isinstance(meshes, Coefficients):
         return LinearMeshes(

@@ -14,6 +14,7 @@ from .mesh_truth import MeshTruth, Normalise, open_mesh_truth
 from .prediction import Prediction
 from .predictions import SharedOptions, open_prediction
 from .protocols import DEFAULT, PROTOCOLS, Protocol, ZAlign
+from .recon import ReconSettings, score_recon
 from .result import NmeResult
 from .sparse import score
 from .truth import Labels, open_truth
@@ -44,7 +45,7 @@ def parse_method(text: str) -> Method:
 
 @dataclass(frozen=True)
 class NmeSettings:
-    """What to measure, and how. None leaves a choice to the protocol."""
+    """What to measure, and how. None leaves a choice to the protocol, and a reconstruction unmeasured."""
 
     protocol: Protocol = PROTOCOLS[DEFAULT]
     sparse: bool = False
@@ -53,6 +54,7 @@ class NmeSettings:
     labels: Labels = "original"
     z_align: ZAlign = "min"
     normalise: Normalise | None = None
+    recon: ReconSettings | None = None
     normalise_from: Path | None = None
 
 
@@ -82,8 +84,9 @@ def evaluate_nme(
             for dims in settings.dims
             for prediction in scored
         ]
-    if settings.dense:
+    if settings.dense or settings.recon is not None:
         meshes = _mesh_truth(truth_path, names, scored, settings, options)
+    if settings.dense:
         with progress("dense", len(names) * len(scored)) as step:
             by_method = [
                 score_dense(
@@ -92,6 +95,11 @@ def evaluate_nme(
                 for prediction in scored
             ]
         results += [result for by_dims in zip(*by_method, strict=True) for result in by_dims]
+    if settings.recon is not None:
+        with progress("reconstruction", len(names) * len(scored)) as step:
+            results += [
+                score_recon(prediction, meshes, settings.protocol, settings.recon, step) for prediction in scored
+            ]
     return results
 
 

@@ -52,7 +52,7 @@ class Prediction:
 
     points: (n, 68, 2 or 3) float64: crop pixels, y up, where `in_crop`, else photo pixels, y down, counted from
     `origin`. boxes (n, 4) and box_kinds place crops; None takes the published boxes of the truth.
-    mean_face: (n, 68, 3), the model's mean face at each face's pose, in the same frame, or None, as `notes` say.
+    mean_face: (n, 68, 3), the model's mean face at each face's pose, in the same frame, or None, as its own notes say.
     meshes: what the dense faces are made of, in the same frame; None for landmarks alone.
     oracle_input: they were made from annotations, so their errors are a floor and no method's.
     """
@@ -68,6 +68,7 @@ class Prediction:
     mean_face: np.ndarray | None = None
     meshes: Coefficients | MeshFiles | None = None
     notes: tuple[str, ...] = ()
+    mean_face_notes: tuple[str, ...] = ()
     oracle_input: bool = False
 
     def select(self, names: Sequence[str]) -> "Prediction":

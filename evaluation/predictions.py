@@ -57,20 +57,21 @@ def _from_run(path: Path, options: InputOptions) -> Prediction:
     check_unique(run.names, f"{path} (an image with several faces)")
     try:
         model: MorphableModel | None = open_model(options.model, run.info.basis_id, str(path))
-        notes: tuple[str, ...] = ()
+        unknown: tuple[str, ...] = ()
     except BasisError as error:
         if options.model is not None:
             raise
-        model, notes = None, (f"no mean-face row: {error}",)
+        model, unknown = None, (f"no mean-face row: {error}",)
+    notes: tuple[str, ...] = ()
     if model is not None:
         listed = landmark_list(model, options.points)
         if listed:
             model = model.with_points(listed)
             run = _with_landmarks_of(model, run)
-            notes = (*notes, f"landmarks: the model's list '{listed}'")
+            notes = (f"landmarks: the model's list '{listed}'",)
     elif options.points is not None:
         raise FileError(f"--points {options.points} needs the face model of {path}: hand it over with --model")
-    return _from_coefficients(path.stem, run, model, notes)
+    return replace(_from_coefficients(path.stem, run, model, notes), mean_face_notes=unknown)
 
 
 def _with_landmarks_of(model: MorphableModel, run: Run) -> Run:
@@ -271,7 +272,7 @@ def _with_fitted_mean(prediction: Prediction, options: InputOptions) -> Predicti
     try:
         model = open_model(options.model)
     except FileError as error:
-        return replace(prediction, notes=(*prediction.notes, f"no mean-face row: {error}"))
+        return replace(prediction, mean_face_notes=(f"no mean-face row: {error}",))
     source = np.column_stack([model.mean[model.landmark_ids].astype(np.float64), np.ones(68)])
     # One least-squares affine camera for all faces at once: (68, 4) onto the (68, n * dims) columns.
     n, _, dims = prediction.points.shape
@@ -283,5 +284,5 @@ def _with_fitted_mean(prediction: Prediction, options: InputOptions) -> Predicti
     return replace(
         prediction,
         mean_face=fitted,
-        notes=(*prediction.notes, "the mean-face row takes the affine pose that fits each face's points best"),
+        mean_face_notes=("the mean-face row takes the affine pose that fits each face's points best",),
     )

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from .nme import YAW_BINS
+from .regions import REGIONS
 from .result import NmeResult
-from .summary import BinMeans, Summary
+from .summary import BinMeans, Summary, summarise
 
 _COLUMNS = (*YAW_BINS, "mean of bins", "std", "mean of images", "median", "AUC@10%", "fail@10%")
 _UNSHOWN = ("truth_own_error",)  # stands in words in `truth`
@@ -42,6 +43,10 @@ def table(*results: NmeResult) -> str:
             rows.append(("  mean face at its pose", _cells(result.mean_face.by_yaw, result.mean_face)))
         if summary.by_newer_yaw is not None:
             rows.append(("  bins by the newer yaw file", [*_bin_cells(summary.by_newer_yaw), "", "", "", ""]))
+        for name in REGIONS:
+            if name in result.extra:
+                part = summarise(result.extra[name], result.yaw_degrees)
+                rows.append((f"  {name}", _cells(part.by_yaw, part)))
     width = max(28, *(len(label) for label, _ in rows))
     lines = [*protocol_lines(results[0]), "", _headline(results[0])]
     lines.append(" " * width + "".join(f"{column:>16}" for column in _COLUMNS))
@@ -56,7 +61,7 @@ def table(*results: NmeResult) -> str:
 def _headline(result: NmeResult) -> str:
     summary = result.summary
     scored = f"{summary.n} of {summary.n + summary.n_failed} images"
-    of = _HEADS[result.metric].format(points=result.choices["points"])
+    of = _HEADS[result.metric].format(points=result.choices.get("points"))
     against = "" if result.metric == "nme_sparse" else f" against {result.choices['labels']}"
     yaw = ""
     if result.yaw_degrees is not None:

@@ -61,7 +61,7 @@ def score(prediction: Prediction, truth: Truth, protocol: Protocol, dims: int, z
         values=values,
         summary=summarise(values, truth.yaw_degrees, truth.newer_yaw_degrees),
         mean_face=None if mean_values is None else summarise(mean_values, truth.yaw_degrees, truth.newer_yaw_degrees),
-        notes=prediction.notes,
+        notes=prediction.notes + prediction.mean_face_notes,
         deviations=() if z_align == "min" else ("--z-align none: every protocol subtracts the smallest z",),
         oracle_input=prediction.oracle_input,
     )

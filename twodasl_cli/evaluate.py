@@ -23,6 +23,7 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, value: str
 @click.option("--truth", type=FILE, required=True, help="AFLW2000-3D: a folder of .mat, or of the benchmark's arrays.")
 @click.option("--sparse", is_flag=True, help="68 landmarks.")
 @click.option("--dense", is_flag=True, help="All vertices of the face model; --truth may be a folder of vertex files.")
+@click.option("--recon", is_flag=True, help="3D reconstruction: all vertices once each mesh is aligned to its truth.")
 @click.option("--dims", default="2", show_default=True, callback=_parse_dims, help="2, 3 or 2,3.")
 @click.option("--labels", type=click.Choice(["original", "reannotated"]), default="original", show_default=True)
 @click.option(
@@ -35,11 +36,20 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, value: str
 )  # fmt: skip
 @click.option(
     "--normalise", type=click.Choice(["landmark-box", "mesh-box", "outer-eye"]),
-    help="What --dense errors are divided by [default: landmark-box, as all protocols do].",
+    help="What --dense and --recon errors are divided by [default: landmark-box for --dense, mesh-box for --recon].",
 )  # fmt: skip
 @click.option(
     "--normalise-from", type=FILE, help="Annotations whose landmarks and yaw go with a truth of vertex files."
 )
+@click.option(
+    "--align", type=click.Choice(["2dasl", "icp", "plane", "landmark7"]),
+    help="With --recon [default: 2dasl in protocol 2dasl, else icp]; docs/protocols.md says what each does.",
+)  # fmt: skip
+@click.option(
+    "--distance", type=click.Choice(["index", "point", "plane", "symmetric"]),
+    help="With --recon [default: index; plane after landmark7].",
+)  # fmt: skip
+@click.option("--regions", is_flag=True, help="With --recon: also the error of nose, mouth, forehead and cheeks.")
 @rows_option
 @only_option
 @click.option("--whitening", type=FILE, help="Mean and std of a network's outputs (.pkl), for coefficients.")
@@ -61,12 +71,16 @@ def nme_command(
     truth: Path,
     sparse: bool,
     dense: bool,
+    recon: bool,
     dims: tuple[int, ...],
     labels: str,
     protocol_name: str,
     z_align: str | None,
     normalise: str | None,
     normalise_from: Path | None,
+    align: str | None,
+    distance: str | None,
+    regions: bool,
     rows: Path | None,
     only: Path | None,
     whitening: Path | None,
@@ -88,19 +102,22 @@ def nme_command(
 
     from twodasl.evaluation.methods import NmeSettings, evaluate_nme, parse_method
     from twodasl.evaluation.protocols import PROTOCOLS
+    from twodasl.evaluation.recon import ReconSettings
     from twodasl.evaluation.report import csv_text, tables
     from twodasl.models.inputs import InputOptions
 
-    if not (sparse or dense):
-        raise click.UsageError("say what to measure: --sparse, --dense")
+    if not (sparse or dense or recon):
+        raise click.UsageError("say what to measure: --sparse, --dense, --recon")
     if labels == "reannotated" and 3 in dims:
         raise click.UsageError("the reannotated labels are 2D: --labels reannotated goes with --dims 2")
     if labels == "reannotated" and not sparse:
         raise click.UsageError("--labels reannotated is for --sparse")
     if z_align is not None and not (3 in dims and sparse):
         raise click.UsageError("--z-align is for --sparse --dims 3")
-    if (normalise or normalise_from) and not dense:
-        raise click.UsageError("--normalise and --normalise-from are for --dense")
+    if (normalise or normalise_from) and not (dense or recon):
+        raise click.UsageError("--normalise and --normalise-from are for --dense and --recon")
+    if (align or distance or regions) and not recon:
+        raise click.UsageError("--align, --distance and --regions are for --recon")
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
     options = InputOptions(
@@ -121,6 +138,7 @@ def nme_command(
         labels=labels,  # type: ignore[arg-type]
         z_align=z_align or "min",  # type: ignore[arg-type]
         normalise=normalise,  # type: ignore[arg-type]
+        recon=ReconSettings(align, distance, normalise, regions) if recon else None,  # type: ignore[arg-type]
         normalise_from=normalise_from,
     )
     results = evaluate_nme([parse_method(text) for text in inputs], truth, settings, only, options, progress)

@@ -13,6 +13,7 @@ COMMANDS = {
     "infer": ".infer:infer",
     "fit": ".fit:fit",
     "eval": ".evaluate:evaluate",
+    "align": ".align:align",
     "render": ".render:render",
     "run": ".runs:run",
     "weights": ".weights:weights",
