@@ -7,7 +7,8 @@ import pickle
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from .errors import FileError
+
+LARGEST_ARRAY = 1_000_000_000  # bytes of an array that is unpacked
 
 
 def check_output(path: Path, overwrite: bool = False) -> None:
@@ -136,6 +139,21 @@ def read_npy(path: Path) -> np.ndarray:
     if not isinstance(array, np.ndarray):
         raise FileError(f"{path} is an archive of several arrays (.npz); a single .npy array is expected")
     return array
+
+
+def read_npz(path: Path, fields: Sequence[str]) -> dict[str, np.ndarray]:
+    """Those of these arrays that a `.npz` archive holds. Raises FileError for a damaged file, Python objects, or an
+    array of more than a gigabyte."""
+    data = read_bytes(path)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            sizes = {member.filename: member.file_size for member in archive.infolist()}
+        if any(sizes.get(f"{field}.npy", 0) > LARGEST_ARRAY for field in fields):
+            raise FileError(f"{path} unpacks to more than {LARGEST_ARRAY / 1e9:g} GB an array")
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return {field: arrays[field] for field in fields if field in arrays}
+    except (ValueError, EOFError, OSError, RuntimeError, MemoryError, zlib.error, zipfile.BadZipFile) as error:
+        raise FileError(f"{path} is not an archive of arrays (.npz): {error}") from error
 
 
 def read_mat(path: Path, *fields: str) -> dict[str, np.ndarray]:

@@ -22,9 +22,13 @@ def read_photo(path: Path) -> np.ndarray:
     eight). Raises FileError for a file that is missing, empty, truncated, no picture, of floating-point values or too
     large to decode (Pillow's limit, 179 million pixels).
     """
+    return decode_photo(read_bytes(path), str(path))
+
+
+def decode_photo(data: bytes, path: str) -> np.ndarray:
+    """The same of a file's bytes; `path` says in messages where they come from."""
     import io
 
-    data = read_bytes(path)
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()

@@ -16,7 +16,7 @@ from twodasl.models.boxes import box_from_landmarks, crop_pose_from_photo, image
 from twodasl.models.errors import FileError
 from twodasl.models.morphable import MorphableModel
 from twodasl.models.pose import crop_from_crop_up, crop_up_from_model, head_angles, rotation_from_angles
-from twodasl.models.training.prepare import label_error
+from twodasl.models.training.check import label_error
 from twodasl.models.training.sets import Example, SetInfo, TrainingSet, write_set
 
 SIDE = 300
@@ -84,6 +84,7 @@ def test_converted_labels_give_the_landmarks_back(photos: Path, tmp_path: Path, 
     assert label_error(opened.coefficients, opened.landmarks, opened.info, toy_model).max() < 1e-4
     angles = head_angles(opened.coefficients[:, :12].astype(np.float64).reshape(-1, 3, 4))
     np.testing.assert_allclose(angles[:, 0], [-20, -6, 8, 22], atol=0.05)
+    assert opened.whitening is not None
     np.testing.assert_allclose(opened.whitening.mean, opened.coefficients.mean(axis=0), rtol=1e-4, atol=1e-6)
     assert (opened.whitening.std > 0).all()
 

@@ -1,173 +1,215 @@
-"""Training sets out of photos with annotations: every label converted to, or fitted with, one face model.
-
-300W-LP and AFLW2000-3D state a face as 7 pose numbers and 199 + 29 coefficients of the full Basel model. A network
-learns 12 pose numbers of the crop and fewer coefficients. With the same basis the conversion is exact up to the
-components left out; with another face model the annotated landmarks are fitted.
-"""
+"""Training sets out of pictures: labelled by conversion or by a fit, or wild, with 2D points only."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from ..annotations import ModelLabels, read_model_labels
-from ..boxes import box_from_landmarks, crop_from_image_exact, crop_pose_from_photo
-from ..coefficients import join, split
-from ..errors import FileError, TwodaslError
-from ..morphable import MorphableModel
-from ..photos import cut_crop, read_photo
-from ..pose import CROP_SIZE, crop_from_crop_up, crop_up_from_model
-from ..tables import image_name
-from .sets import Example, Labels, SetInfo, write_set
+from ..boxes import BoxKind, box_from_landmarks, crop_from_image_exact
+from ..coefficients import split
+from ..errors import FileError, ShapeError, TwodaslError
+from ..fitting.runs import landmark_list, preset
+from ..fitting.settings import GROUPS, FitSettings
+from ..morphable import LANDMARKS, MorphableModel
+from ..photos import cut_crop, decode_photo
+from ..pose import CROP_SIZE
+from ..visibility import unhidden
+from .faces import Face, OnSkip
+from .labels import FULL_EXPRESSION, FULL_IDENTITY, SAME_BASIS_NME, converted, converts, fitted
+from .sets import Example, SetInfo, write_set
 
-LabelSource = Literal["auto", "convert", "fit"]
+LabelSource = Literal["auto", "convert", "fit", "none"]
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 JPG_QUALITY = 95
-SAME_BASIS_NME = 0.02  # a conversion that misses the landmarks by more is of another face model's coefficients
-FULL_IDENTITY, FULL_EXPRESSION = 199, 29
+BLOCK = 32  # faces whose vertices are computed at once
 
 
-@dataclass(frozen=True, eq=False)
-class Annotated:
-    """One photo with its labels."""
+@dataclass(frozen=True)
+class PrepareSettings:
+    """How faces become a set.
 
-    name: str
-    photo: Path
-    labels: ModelLabels
+    source: `convert` the annotations' own coefficients, `fit` the points, `none`: keep the points only, or `auto`:
+    convert where that gives the annotated landmarks back, else fit 68 points, and keep AFLW's 21 as they are.
+    n_identity, n_expression: coefficients of a label, at most the model's; a converted one is exact with 199 + 29.
+    landmark_list: which of the model's (None: `transferred`, where it has several). annotations: points are followed,
+    not doubted. box_kind: what is known of the boxes of pictures that are crops.
+    """
 
-
-def read_annotated(photos: Sequence[Path], on_skip: Callable[[str, str], None]) -> list[Annotated]:
-    """The photos that have an annotation `.mat` beside them; `on_skip` is told name and reason of the others."""
-    found = []
-    for photo in photos:
-        try:
-            found.append(Annotated(image_name(photo), photo, read_model_labels(photo.with_suffix(".mat"))))
-        except FileError as error:
-            on_skip(image_name(photo), str(error))
-    if not found:
-        raise FileError("none of the photos has a usable annotation (.mat) beside it")
-    return found
+    source: LabelSource = "auto"
+    n_identity: int = 40
+    n_expression: int = 10
+    landmark_list: str | None = None
+    annotations: bool = False
+    box_kind: BoxKind = "clipped"
 
 
 def prepare_set(
-    annotated: Sequence[Annotated],
+    faces: Sequence[Face],
     model: MorphableModel,
     output: Path,
-    source: LabelSource = "auto",
-    components: tuple[int, int] = (40, 10),
-    on_skip: Callable[[str, str], None] = lambda _name, _why: None,
-    on_done: Callable[[int], None] = lambda _: None,
+    settings: PrepareSettings,
+    on_skip: OnSkip = lambda _name, _why: None,
+    progress: Progress = lambda _text, _total: nullcontext(lambda _done: None),
 ) -> tuple[SetInfo, int]:
-    """Write the training set of these photos; returns what holds for it and how many faces it has.
+    """Write the training set of these faces; returns what holds for it and how many faces it has.
 
-    source: `convert` the annotations' own coefficients, `fit` the landmarks, or `auto`: convert where that gives the
-    landmarks back. components: how many identity and expression coefficients a label has, at most the model's; a
-    converted label is exact with 199 + 29. `on_skip` is told of photos that cannot be read. Raises FileError where a conversion is asked for
-    but the model is of another basis.
+    `on_skip` is told of faces that cannot be used. Raises FileError where that is all of them, or where a conversion
+    is asked for but the annotations are not of the model's basis.
     """
-    fits = source == "fit" or (source == "auto" and not converts(annotated, model))
-    if source == "convert" and not converts(annotated, model):
-        raise FileError(
-            f"the annotations are not of {model.name!r}: converted, their landmarks are off by more than "
-            f"{100 * SAME_BASIS_NME:g} % of the face; --labels fit fits that model to the landmarks"
-        )
-    n_identity, n_expression = min(components[0], model.n_identity), min(components[1], model.n_expression)
-    complete = (n_identity, n_expression) == (FULL_IDENTITY, FULL_EXPRESSION)
-    labels: Labels = "fitted" if fits else "exact" if complete else "truncated"
-    info = SetInfo(
-        basis_id=model.basis_id,
-        n_identity=n_identity,
-        n_expression=n_expression,
-        convention="3ddfa",
-        labels=labels,
-        model_name=model.name,
-        terms=f"face model: {model.terms}; photos: as their owners say",
-        settings={"labels": labels, "crop_rule": "3ddfa", "jpg_quality": JPG_QUALITY},
+    chosen = landmark_list(model, settings.landmark_list)
+    model = model.with_points(chosen) if chosen else model
+    source = _source(faces, model, settings.source)
+    fit = replace(
+        preset(faces[0].points.shape[1], settings.annotations or faces[0].annotation is not None),
+        n_identity=min(settings.n_identity, model.n_identity),
+        n_expression=min(settings.n_expression, model.n_expression),
     )
-    placed = _fitted(annotated, model, info, on_skip) if fits else ((face, None) for face in annotated)
-    return info, write_set(output, info, _examples(placed, info, on_skip, on_done))
+    info = _info(faces, model, settings, source, fit, chosen)
+    if source == "fit":
+        with progress("fitting", len(faces)) as on_done:
+            faces = fitted(faces, model, fit, chosen, on_skip, on_done)
+    with progress("crops", len(faces)) as on_done:
+        examples = _examples(faces, info, on_skip, on_done)
+        if info.labelled:
+            examples = _without_hidden(examples, info, model, source == "fit" and fit.contour)
+        return info, write_set(output, info, examples)
 
 
-def converts(annotated: Sequence[Annotated], model: MorphableModel) -> bool:
-    """Whether the annotations' own coefficients, put through the model, give their landmarks back (median face of
-    up to 50): then they are of its basis."""
-    errors = []
-    for face in annotated[:: max(1, len(annotated) // 50)]:
-        labels = face.labels
-        camera = labels.camera(0)  # any height: the landmarks are compared about their means
-        identity = labels.identity[: min(FULL_IDENTITY, model.n_identity)]
-        expression = labels.expression[: min(FULL_EXPRESSION, model.n_expression)]
-        points = crop_up_from_model(model.landmarks(identity, expression), camera)[:, :2] * [1, -1]
-        truth = labels.landmarks[:, :2]
-        off = (points - points.mean(axis=0)) - (truth - truth.mean(axis=0))
-        errors.append(np.linalg.norm(off, axis=1).mean() / np.sqrt(np.ptp(truth, axis=0).prod()))
-    return bool(np.median(errors) < SAME_BASIS_NME)
+def _source(faces: Sequence[Face], model: MorphableModel, asked: LabelSource) -> LabelSource:
+    """What `auto` comes to. Raises FileError for a source that these faces do not allow."""
+    of_68 = len(faces[0].points) == LANDMARKS
+    if asked == "auto" and not of_68:
+        return "none"
+    if asked == "fit" and not of_68:
+        raise FileError(
+            f"{len(faces[0].points)} points are no landmarks of a face model; --labels none keeps them as they are"
+        )
+    if asked in ("auto", "convert") and not converts(faces, model):
+        if asked == "auto":
+            return "fit"
+        raise FileError(
+            f"the faces have no annotations of {model.name!r} (converted, landmarks within {100 * SAME_BASIS_NME:g} % of "
+            "the face); --labels fit fits that model to the landmarks"
+        )
+    return "convert" if asked == "auto" else asked
 
 
-def _fitted(
-    annotated: Sequence[Annotated], model: MorphableModel, info: SetInfo, on_skip: Callable[[str, str], None]
-) -> Iterator[tuple[Annotated, np.ndarray]]:
-    """Each face with its fitted coefficients: 12 of a camera to the photo (from 1, y up), identity, expression."""
-    from ..fitting.fit import fit_landmarks
-    from ..fitting.settings import ANNOTATED
-
-    for dims in (2, 3):
-        faces = [face for face in annotated if face.labels.landmarks.shape[1] == dims]
-        if not faces:
-            continue
-        settings = replace(ANNOTATED, n_identity=info.n_identity, n_expression=info.n_expression)
-        fit = fit_landmarks(np.stack([face.labels.landmarks for face in faces]), model, settings)
-        for row, face in enumerate(faces):
-            if fit.status[row] != "ok":
-                on_skip(face.name, f"{fit.status[row]}: {fit.messages[row]}")
-                continue
-            yield face, join(fit.pose[row], fit.identity[row], fit.expression[row])
+def _info(
+    faces: Sequence[Face],
+    model: MorphableModel,
+    settings: PrepareSettings,
+    source: LabelSource,
+    fit: FitSettings,
+    landmarks: str,
+) -> SetInfo:
+    wild, cropped = source == "none", faces[0].cropped
+    complete = (fit.n_identity, fit.n_expression) == (FULL_IDENTITY, FULL_EXPRESSION)
+    boxed = any(np.isfinite(face.box).all() for face in faces)
+    return SetInfo(
+        basis_id="" if wild else model.basis_id,
+        n_identity=0 if wild else fit.n_identity,
+        n_expression=0 if wild else fit.n_expression,
+        convention="3ddfa",
+        labels="none" if wild else "fitted" if source == "fit" else "exact" if complete else "truncated",
+        model_name="" if wild else model.name,
+        terms=("" if wild else f"face model: {model.terms}; ") + "photos: as their owners say",
+        settings={
+            "source": source,
+            "cropped": cropped,
+            "jpg_quality": JPG_QUALITY,
+            "fit": fit.as_dict() if source == "fit" else None,
+        },
+        points="68" if len(faces[0].points) == LANDMARKS else "21",
+        landmark_list="" if wild else landmarks,
+        box_kind="cut" if not cropped else settings.box_kind if boxed else "none",
+    )
 
 
 def _examples(
-    placed: "Iterator[tuple[Annotated, np.ndarray | None]]",
-    info: SetInfo,
-    on_skip: Callable[[str, str], None],
-    on_done: Callable[[int], None],
+    faces: Sequence[Face], info: SetInfo, on_skip: OnSkip, on_done: Callable[[int], None]
 ) -> Iterator[Example]:
-    for face, fitted in placed:
+    count, first = 0, ""
+    for face in faces:
         try:
-            yield _example(face, fitted, info)
+            made = _example(face, info)
         except TwodaslError as error:
             on_skip(face.name, str(error))
+            first = first or f"{face.name} ({error})"
+        else:
+            count += 1
+            yield made
         on_done(1)
+    if count == 0:
+        raise FileError(f"none of the {len(faces)} faces can be used; the first is {first}")
 
 
-def _example(face: Annotated, fitted: np.ndarray | None, info: SetInfo) -> Example:
-    from PIL import Image
-
-    photo = read_photo(face.photo)
-    labels = face.labels
-    box = box_from_landmarks(labels.landmarks)
-    if fitted is None:
-        camera, identity, expression = labels.camera(photo.shape[0]), labels.identity, labels.expression
+def _example(face: Face, info: SetInfo) -> Example:
+    """The crop and its points; seen are those inside it."""
+    data = face.picture.read()
+    photo = decode_photo(data, str(face.picture.path))
+    box, coefficients = face.box, face.coefficients
+    if face.cropped:
+        if photo.shape[:2] != (CROP_SIZE, CROP_SIZE):
+            raise ShapeError(f"it is {photo.shape[1]} x {photo.shape[0]} pixels; a crop of 120 x 120 is expected")
+        jpg = data if _is_plain_jpg(data) else _as_jpg(photo)
+        points = face.points - [1, 1, 0][: face.points.shape[1]]
     else:
-        camera, identity, expression = split(fitted, info.n_identity)
-    jpg = io.BytesIO()
-    Image.fromarray(cut_crop(photo, box)).save(jpg, "jpeg", quality=JPG_QUALITY)
-    points = crop_from_image_exact(labels.landmarks, box, "3ddfa-v2")  # counted from 0
-    coefficients = join(crop_pose_from_photo(camera, box), identity[: info.n_identity], expression[: info.n_expression])
-    landmarks = np.full((68, 3), np.nan, np.float32)
+        if not np.isfinite(box).all():
+            box = _box_of(face.points)
+        jpg = _as_jpg(cut_crop(photo, box))
+        points = crop_from_image_exact(face.points, box, "3ddfa-v2")  # counted from 0
+    if info.labels in ("exact", "truncated") and face.annotation is not None:
+        coefficients = converted(face.annotation, photo.shape[0], box, info)
+    landmarks = np.full((info.n_points, 3), np.nan, np.float32)
     landmarks[:, : points.shape[1]] = points
     inside = np.all((points[:, :2] >= 0) & (points[:, :2] <= CROP_SIZE - 1), axis=1)
-    return Example(face.name, jpg.getvalue(), coefficients.astype(np.float32), landmarks, np.asarray(inside), box)
+    if not inside.any():
+        raise ShapeError("none of its points lies in the crop: are they of this picture, and in its pixels?")
+    return Example(face.name, jpg, coefficients.astype(np.float32), landmarks, inside, box)
 
 
-def label_error(coefficients: np.ndarray, landmarks: np.ndarray, info: SetInfo, model: MorphableModel) -> np.ndarray:
-    """How far the labels' own landmarks lie from the annotated ones, as NME in 2D: (n,) fractions.
+def _box_of(points: np.ndarray) -> np.ndarray:
+    """3DDFA's box around 68 points that are all there. Raises ShapeError for others."""
+    there = int(np.isfinite(points[:, :2]).all(axis=1).sum())
+    if there < LANDMARKS:
+        raise ShapeError(f"{there} points do not say where its crop is; hand over --boxes")
+    return box_from_landmarks(points)
 
-    coefficients: (n, C), landmarks: (n, 68, 3) crop pixels from 0.
-    """
-    pose, identity, expression = split(coefficients.astype(np.float64), info.n_identity)
-    points = crop_from_crop_up(crop_up_from_model(model.landmarks(identity, expression), pose), info.convention)
-    off = points[..., :2] - 1 - landmarks[..., :2]  # the convention counts from 1
-    size = np.sqrt(np.ptp(landmarks[..., :2], axis=1).prod(axis=1))
-    return np.linalg.norm(off, axis=2).mean(axis=1) / size
+
+def _as_jpg(crop: np.ndarray) -> bytes:
+    from PIL import Image
+
+    jpg = io.BytesIO()
+    Image.fromarray(crop).save(jpg, "jpeg", quality=JPG_QUALITY)
+    return jpg.getvalue()
+
+
+def _is_plain_jpg(data: bytes) -> bool:
+    """Whether the bytes of a picture can be kept as they are: an upright colour JPEG."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        return image.format == "JPEG" and image.mode == "RGB" and image.getexif().get(0x0112, 1) == 1
+
+
+def _without_hidden(
+    examples: Iterable[Example], info: SetInfo, model: MorphableModel, jaw_is_contour: bool
+) -> Iterator[Example]:
+    """The examples, their landmarks not seen where the labelled face hides them; a jaw that marks the contour of what
+    is seen hides nothing of itself."""
+    remaining = iter(examples)
+    while block := list(islice(remaining, BLOCK)):
+        coefficients = np.stack([example.coefficients for example in block])
+        pose, identity, expression = split(coefficients, info.n_identity)
+        vertices = model.vertices(identity, expression)
+        for example, posed, camera in zip(block, vertices, pose, strict=True):
+            seen = unhidden(posed @ camera[:, :3].T, model.triangles, model.landmark_ids)
+            if jaw_is_contour:
+                seen[list(GROUPS["jaw"])] = True
+            yield replace(example, visible=example.visible & seen)
