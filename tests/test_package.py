@@ -130,6 +130,8 @@ def test_a_wheel_holds_every_module(tmp_path: Path) -> None:
         for module in (ROOT / room).rglob("*.py"):
             assert f"twodasl/{module.relative_to(ROOT).as_posix()}" in held
         assert f"twodasl/{room}/py.typed" in held
+    for asset in (path for path in (ROOT / "rendering" / "assets").rglob("*") if path.is_file()):
+        assert f"twodasl/{asset.relative_to(ROOT).as_posix()}" in held
     assert "twodasl_cli/main.py" in held
     assert "twodasl/__init__.py" not in held  # a namespace: PEP 420
 

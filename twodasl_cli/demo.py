@@ -1,7 +1,7 @@
 """`twodasl demo`: everything, on what is in the package."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,10 +10,11 @@ from .options import FILE, model_option, note, progress
 if TYPE_CHECKING:
     import numpy as np
 
-    from twodasl.evaluation.result import NmeResult
     from twodasl.models.morphable import MorphableModel
     from twodasl.models.runs import Run
-    from twodasl.rendering.page import Section
+    from twodasl.rendering.page import Section, SharedMesh
+
+    from .render_page import Scores
 
 SAMPLES = 12
 NOISE_PX = 3.0  # of the samples' landmarks, about what detectors are off
@@ -35,26 +36,39 @@ def demo(output: Path, model_path: Path | None) -> None:
     """
     from twodasl.models.files import make_folder
     from twodasl.models.library import default_model
-    from twodasl.rendering.page import write_page
+    from twodasl.rendering.page import Page, write_page
+    from twodasl.rendering.page.faces import mean_mesh
+
+    from .render_page import page_terms, score_numbers, score_sections
 
     model = default_model(model_path)
     make_folder(output)
-    with progress("demo", 3) as step:
+    with progress("demo", 4) as step:
         run, photo = _astronaut(output, model)
         step(1)
-        result, pictures = _samples(output, model)
+        samples = _samples(output, model)
         step(1)
-        sections = [*_face_sections(output, run, photo, model), *_score_sections(result, pictures)]
+        scores = _score(output, samples, model)
+        results = scores[0]
+        step(1)
+        mesh = mean_mesh(samples, model)
         write_page(
             output / "index.html",
-            "twodasl demo",
-            f"Landmarks become faces of {model.name}, faces become numbers, pictures and meshes.",
-            sections,
-            run.info.terms,
+            Page(
+                title="twodasl demo",
+                intro=f"Landmarks become faces of {model.name}, faces become numbers, pictures and meshes.",
+                sections=[
+                    _face_section(output, run, photo, model, mesh),
+                    _samples_section(output, samples, model, mesh, scores),
+                    *score_sections(results),
+                ],
+                numbers=[("faces", f"{1 + SAMPLES}"), *score_numbers(results)],
+                terms=page_terms(run.info.terms),
+            ),
         )
         step(1)
-    summary = result.summary
-    error = "-" if summary.mean_over_images is None else f"{100 * summary.mean_over_images:.2f} %"
+    mean = results[0].summary.mean_over_images
+    error = "-" if mean is None else f"{100 * mean:.2f} %"
     click.echo(f"{SAMPLES} invented faces fitted to landmarks {NOISE_PX:g} px off: 2D NME {error} (mean of images)")
     click.echo(f"Open {output / 'index.html'}")
     note(f"Terms: {run.info.terms}")
@@ -84,17 +98,12 @@ def _semantic(model: "MorphableModel") -> str | None:
     return "semantic" if "semantic" in model.named_landmarks else None
 
 
-def _samples(output: Path, model: "MorphableModel") -> "tuple[NmeResult, list[tuple[str, np.ndarray]]]":
-    """Invented faces in AFLW2000-3D's layout, fitted to noisy 2D landmarks and scored; with a mask of each."""
+def _samples(output: Path, model: "MorphableModel") -> "Run":
+    """Invented faces in AFLW2000-3D's layout, fitted to noisy 2D landmarks: photo, annotation and run files."""
     import numpy as np
 
-    from twodasl.evaluation.protocols import PROTOCOLS
-    from twodasl.evaluation.sparse import evaluate_sparse
     from twodasl.models.annotations import read_annotation
     from twodasl.models.fitting.runs import fit_run, read_points
-    from twodasl.models.inputs import InputOptions
-    from twodasl.models.photos import read_photo
-    from twodasl.rendering.images import mask_overlay
     from twodasl.rendering.samples import write_samples
 
     truth = output / "samples"
@@ -108,26 +117,33 @@ def _samples(output: Path, model: "MorphableModel") -> "tuple[NmeResult, list[tu
     inputs = read_points(output / "samples_landmarks.csv", None, np.arange(68), "photo", 1)
     run = fit_run(inputs, model, inputs.settings, _semantic(model)).run
     run.save(output / "samples.h5")
+    return run
+
+
+def _score(output: Path, run: "Run", model: "MorphableModel") -> "Scores":
+    """The samples' errors, and what each of their cards shows of the truth."""
+    from .render_page import score_rows
+
     model_file = output / "model.h5"
     model.save(model_file)
-    options = InputOptions(model=model_file, points=_semantic(model))
-    result = evaluate_sparse(output / "samples.h5", truth, PROTOCOLS["exact"], options=options)[0]
+    rows = list(range(len(run)))
+    scores = score_rows(run, output / "samples.h5", rows, output / "samples", "exact", _semantic(model), model_file)
     model_file.unlink()
-    pictures = []
-    for row, name in enumerate(run.names):
-        photo = read_photo(truth / f"{name}.jpg")
-        drawn = mask_overlay(photo, run.vertices(row, model), model.triangles, 0.75) if run.valid[row] else photo
-        pictures.append((name, drawn))
-    return result, pictures
+    return scores
 
 
-def _face_sections(output: Path, run: "Run", photo: "np.ndarray", model: "MorphableModel") -> "list[Section]":
+def _face_section(
+    output: Path, run: "Run", photo: "np.ndarray", model: "MorphableModel", mesh: "SharedMesh"
+) -> "Section":
     """Pictures and meshes of the one face, written beside the page and shown in it."""
     from twodasl.models.coefficients import split
     from twodasl.rendering.depth import depth_picture, points_overlay
+    from twodasl.rendering.faces import Photos
+    from twodasl.rendering.gltf import write_glb
     from twodasl.rendering.images import landmarks_overlay, mask_overlay, vertex_colors, write_image
-    from twodasl.rendering.meshes import write_glb, write_obj, write_ply
-    from twodasl.rendering.page import Picture, Section
+    from twodasl.rendering.meshes import write_obj, write_ply
+    from twodasl.rendering.page import Gallery, Picture, Section
+    from twodasl.rendering.page.faces import run_cards
 
     vertices = run.vertices(0, model)
     height, width = photo.shape[:2]
@@ -151,21 +167,25 @@ def _face_sections(output: Path, run: "Run", photo: "np.ndarray", model: "Morpha
     )
     left, top = (int(max(0, value)) for value in vertices[:, :2].min(axis=0) - 60)
     right, bottom = (int(value) for value in vertices[:, :2].max(axis=0) + 60)
-    close = {name: image[top:bottom, left:right] for name, image in drawn.items()}
+    close = [Picture(image[top:bottom, left:right], name) for name, image in drawn.items()]
     links = [(f"astronaut.{suffix}", f"astronaut.{suffix}") for suffix in ("obj", "ply", "glb", "h5")]
-    return [
-        Section("One photo", [ASTRONAUT], [Picture(image, name) for name, image in close.items()], 170, links=links)
-    ]
+    cards = run_cards(run, model, [0], Photos(output), {})
+    return Section("One photo", [ASTRONAUT], Gallery(cards, mesh=mesh), close, links=links)
 
 
-def _score_sections(result: "NmeResult", pictures: "list[tuple[str, np.ndarray]]") -> "list[Section]":
-    from twodasl.evaluation.report import table
-    from twodasl.rendering.page import Picture, Section
+def _samples_section(
+    output: Path, run: "Run", model: "MorphableModel", mesh: "SharedMesh", scores: "Scores"
+) -> "Section":
+    from twodasl.rendering.faces import Photos
+    from twodasl.rendering.page import Gallery, Section
+    from twodasl.rendering.page.faces import run_cards
 
-    values: dict[str, Any] = dict(zip(result.names, result.values, strict=True))
-    captions = [Picture(image, f"{name}: {100 * values[name]:.2f} %") for name, image in pictures]
+    from .render_page import error_names
+
     text = (
         f"Twelve invented faces with exact annotations, fitted to 2D landmarks about {NOISE_PX:g} px off and scored "
         "against the annotations. They show that the whole road works; they are no benchmark."
     )
-    return [Section("A score", [text], captions, 150, code=table(result))]
+    results, known = scores
+    cards = run_cards(run, model, list(range(len(run))), Photos(output / "samples"), known)
+    return Section("Twelve faces", [text], Gallery(cards, error_names(results), mesh))
