@@ -17,8 +17,8 @@ from .nearest import Neighbours
 Method = Literal["point", "plane"]
 
 PARTS = (1300, 7600)  # points of the two coarse stages
-MIXED = 6  # steps that are mixed
-CIRCLE = 10  # steps without gain that end the iteration
+MIXED = 10  # steps that are mixed
+CIRCLE, GAIN = 6, 4e-6  # as many steps that lower the error by less than this share of it end the iteration
 
 
 class AlignmentError(TwodaslError):
@@ -51,8 +51,9 @@ def align_points(
     triangles: np.ndarray | None = None,
     tolerance: float = 2e-5,
     max_iterations: int = 200,
+    start: Literal["centres", "here"] = "centres",
 ) -> Alignment:
-    """Move `source` (N, 3) rigidly onto `target` (M, 3), starting with centre on centre.
+    """Move `source` (N, 3) rigidly onto `target` (M, 3), starting with centre on centre, or from where they lie.
 
     Every source point is paired with its nearest target point, and the source is moved by least squares: onto the
     points, or onto the planes through them (`plane`; normals of `triangles` (T, 3), or of the nearest points where
@@ -62,7 +63,7 @@ def align_points(
     """
     source, target = check_cloud(source, "the source"), check_cloud(target, "the target")
     neighbours = Neighbours(target, triangles if method == "plane" else None, method == "plane")
-    rotation, centre = np.eye(3), target.mean(axis=0)
+    rotation, centre = np.eye(3), (target if start == "centres" else source).mean(axis=0)
     trace: list[tuple[int, float]] = []
     strides = sorted({max(1, len(source) // part) for part in PARTS} | {1}, reverse=True)
     for stride in strides:
@@ -160,7 +161,7 @@ def _fixed_point(stage: _Stage, tolerance: float, most: int) -> tuple[np.ndarray
 def _circles(errors: list[float]) -> bool:
     """Whether the last steps gained nothing and differ by next to nothing."""
     late, early = errors[-CIRCLE:], errors[:-CIRCLE]
-    return bool(early) and min(late) > (1 - 1e-6) * min(early) and max(late) - min(late) < 1e-3 * min(late)
+    return bool(early) and min(late) > (1 - GAIN) * min(early) and max(late) - min(late) < 1e-3 * min(late)
 
 
 def _onto_points(moved: np.ndarray, nearest: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -72,10 +72,7 @@ def evaluate_nme(
     is a failure of that method. progress: what shows how far a long part is, as `twodasl_cli.options.progress` does.
     Raises TwodaslError subclasses for inputs that do not fit, NamesError for an image without a truth.
     """
-    chosen = read_names(only) if only is not None else None
-    predictions = open_predictions(methods, options or InputOptions(), chosen)
-    names = chosen or tuple(dict.fromkeys(name for prediction in predictions for name in prediction.names))
-    scored = [prediction.select(names) for prediction in predictions]
+    names, scored = open_scored(methods, options or InputOptions(), only)
     results: list[NmeResult] = []
     if settings.sparse:
         truth = open_truth(truth_path, settings.labels, names)
@@ -103,20 +100,33 @@ def evaluate_nme(
     return results
 
 
-def open_predictions(
-    methods: Sequence[Method], options: InputOptions, only: tuple[str, ...] | None
+def open_scored(
+    methods: Sequence[Method], options: InputOptions, only: Path | None, boxes_known: bool = False
+) -> tuple[tuple[str, ...], list[Prediction]]:
+    """The images to score, and every input under its name, of these images in this order.
+
+    Raises NamesError where two inputs have one name, or one has no image to score.
+    """
+    chosen = read_names(only) if only is not None else None
+    predictions = _open_all(methods, options, chosen, boxes_known)
+    names = chosen or tuple(dict.fromkeys(name for prediction in predictions for name in prediction.names))
+    return names, [prediction.select(names) for prediction in predictions]
+
+
+def _open_all(
+    methods: Sequence[Method], options: InputOptions, only: tuple[str, ...] | None, boxes_known: bool
 ) -> list[Prediction]:
-    """Read every input under its name. Raises NamesError where two have one name, or one has no image to score."""
-    if len(methods) > 1:
-        options = SharedOptions(**vars(options))
+    shared = SharedOptions(**vars(options)) if len(methods) > 1 else None
     predictions = []
     for method in methods:
-        prediction = open_prediction(method.path, options, only)
+        prediction = open_prediction(method.path, shared or options, only, boxes_known)
         if only is not None and not set(only) & set(prediction.names):
             raise NamesError(f"{method.path} has none of the {len(only)} images to score: {shorten(only)}")
         if len(prediction.names) == 0:
             raise NamesError(f"{method.path} holds no images; there is nothing to score")
         predictions.append(replace(prediction, name=method.name or prediction.name))
+    if shared is not None:
+        shared.check_read()
     check_unique([prediction.name for prediction in predictions], "the list of methods")
     return predictions
 

@@ -1,8 +1,9 @@
 """Anybody's predictions, whatever file they come in, as landmarks that a protocol can place in the photo."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,21 +25,36 @@ PRNET_SUFFIX = "_kpt.txt"
 
 @dataclass(frozen=True)
 class SharedOptions(InputOptions):
-    """Options given once for several inputs: what one of them cannot read is meant for another."""
+    """Options given once for several inputs: what one of them cannot read is meant for another.
+
+    unread: what each input that was opened could not read.
+    """
+
+    unread: list[frozenset[str]] = field(default_factory=list)
+
+    def check_read(self) -> None:
+        """Raise TwodaslError for options that none of the inputs could read."""
+        nowhere = sorted(frozenset.intersection(*self.unread)) if self.unread else []
+        refuse_unread(self, tuple(nowhere), "any of these inputs")
 
 
 def _readable(options: InputOptions, unread: tuple[str, ...], what: str) -> InputOptions:
     """The options without those that reading `what` leaves unread; for a single input they are an error."""
     if isinstance(options, SharedOptions):
-        return replace(options, **dict.fromkeys(unread))
+        options.unread.append(frozenset(unread))
+        nothing: dict[str, Any] = dict.fromkeys(unread)
+        return replace(options, **nothing)
     refuse_unread(options, unread, what)
     return options
 
 
-def open_prediction(path: Path, options: InputOptions, only: tuple[str, ...] | None = None) -> Prediction:
+def open_prediction(
+    path: Path, options: InputOptions, only: tuple[str, ...] | None = None, boxes_known: bool = False
+) -> Prediction:
     """Read an input of any kind: a run, coefficients, vertex files, PRNet's `_kpt.txt`, or landmarks.
 
-    `only` says which images will be asked for, so that a folder's other files are left unread.
+    `only` says which images will be asked for, so that a folder's other files are left unread. boxes_known: the truth
+    has the boxes that the crops were cut from, so that a run need not state them.
     Raises FileError where it is none of these or an option it needs is missing.
     """
     if path.is_dir():
@@ -46,14 +62,15 @@ def open_prediction(path: Path, options: InputOptions, only: tuple[str, ...] | N
     if not path.exists():
         raise FileError(f"cannot read {path}: no such file or folder")
     if path.suffix.lower() in RUN_SUFFIXES:
-        return _from_run(path, options)
+        return _from_run(path, options, boxes_known)
     return _from_table(path, options)
 
 
-def _from_run(path: Path, options: InputOptions) -> Prediction:
+def _from_run(path: Path, options: InputOptions, boxes_known: bool) -> Prediction:
     options = _readable(options, (*RUN_STATES, "origin"), f"{path}, a run, which states them itself")
     run = Run.load(path)
-    check_scorable(run, str(path))
+    if not boxes_known:
+        check_scorable(run, str(path))
     check_unique(run.names, f"{path} (an image with several faces)")
     try:
         model: MorphableModel | None = open_model(options.model, run.info.basis_id, str(path))

@@ -2,10 +2,17 @@
 
 import csv
 import io
+import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ..models.files import check_output, whole_file
+from ..models.tables import shorten
+from .compare import compare, worst
+from .measured import Measured
 from .nme import YAW_BINS
 from .regions import REGIONS
 from .result import NmeResult
@@ -13,7 +20,12 @@ from .summary import BinMeans, Summary, summarise
 
 _COLUMNS = (*YAW_BINS, "mean of bins", "std", "mean of images", "median", "AUC@10%", "fail@10%")
 _UNSHOWN = ("truth_own_error",)  # stands in words in `truth`
-_HEADS = {"nme_sparse": "of 68 points", "nme_dense": "of {points} vertices", "nme_recon": "after alignment"}
+_HEADS = {
+    "nme_sparse": "of 68 points",
+    "nme_aflw": "of 21 points",
+    "nme_dense": "of {points} vertices",
+    "nme_recon": "after alignment",
+}
 
 
 def protocol_lines(result: NmeResult) -> list[str]:
@@ -55,6 +67,13 @@ def table(*results: NmeResult) -> str:
         if result.failed:
             of = "" if len(results) == 1 else f"{result.method}: "
             lines.append(f"{of}without a valid prediction: {', '.join(result.failed)}")
+        if len(results) > 1:
+            shown = ", ".join(f"{name} {100 * value:.2f}" for name, value in worst(result))
+            lines.append(f"{result.method}: worst images: {shown}")
+    yaws = results[0].yaw_degrees
+    if yaws is not None and (np.abs(yaws) > 90).any():
+        beyond = [f"{results[0].names[row]} ({yaws[row]:.0f})" for row in np.flatnonzero(np.abs(yaws) > 90)]
+        lines.append(f"yaw beyond 90 degrees as it is written, in the last bin: {shorten(beyond)}")
     return "\n".join(lines)
 
 
@@ -62,7 +81,7 @@ def _headline(result: NmeResult) -> str:
     summary = result.summary
     scored = f"{summary.n} of {summary.n + summary.n_failed} images"
     of = _HEADS[result.metric].format(points=result.choices.get("points"))
-    against = "" if result.metric == "nme_sparse" else f" against {result.choices['labels']}"
+    against = "" if result.metric in ("nme_sparse", "nme_aflw") else f" against {result.choices['labels']}"
     yaw = ""
     if result.yaw_degrees is not None:
         yaw = f", by yaw {' / '.join(str(count) for count in summary.by_yaw.counts.values())}"
@@ -80,6 +99,33 @@ def csv_text(results: Sequence[NmeResult]) -> str:
         for name, yaw, value in zip(result.names, yaws, result.values, strict=True):
             writer.writerow([name, *fixed, yaw, "" if np.isnan(value) else repr(float(value)), result.metric])
     return text.getvalue()
+
+
+def document(results: Sequence[NmeResult | Measured]) -> Any:
+    """Results for programs: one result as it is; several as a list; several methods with their comparisons."""
+    documents = [result.as_dict() | {"worst": dict(worst(result))} for result in results]
+    if len({result.method for result in results}) > 1:
+        return {"results": documents, "comparisons": [found.as_dict() for found in compare(results)]}
+    return documents[0] if len(documents) == 1 else documents
+
+
+def write_report(folder: Path, results: Sequence[NmeResult], overwrite: bool = False) -> None:
+    """Write `report.json` (every number, protocol block and comparison) and `per_image.csv` into a folder."""
+    texts = {
+        "report.json": json.dumps(
+            {
+                "results": [result.as_dict() | {"worst": dict(worst(result))} for result in results],
+                "comparisons": [found.as_dict() for found in compare(results)],
+            }
+        )
+        + "\n",
+        "per_image.csv": csv_text(results),
+    }
+    for name in texts:
+        check_output(folder / name, overwrite)
+    for name, text in texts.items():
+        with whole_file(folder / name) as temporary:
+            temporary.write_text(text)
 
 
 def _cells(bins: BinMeans, summary: Summary) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from .summary import Summary
 
-Metric = Literal["nme_sparse", "nme_dense", "nme_recon"]
+Metric = Literal["nme_sparse", "nme_dense", "nme_recon", "nme_aflw"]
 
 
 @dataclass(frozen=True, eq=False)

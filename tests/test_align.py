@@ -10,7 +10,7 @@ from scipy.io import savemat
 
 from tests.command import run_command
 from twodasl.evaluation.clouds import read_cloud
-from twodasl.evaluation.original_icp import align_as_original
+from twodasl.evaluation.original_icp import _nearest_first, align_as_original
 from twodasl.models.errors import DegenerateFaceError
 from twodasl.models.morphable import MorphableModel
 from twodasl.models.pose import rotation_from_angles
@@ -64,8 +64,17 @@ def test_the_originals_iteration_on_a_small_cloud(toy_model: MorphableModel) -> 
     assert np.linalg.det(found.rotation) < 1 - 1e-6  # its wrong sign takes depth away (Q14)
 
 
-def test_an_exact_copy_stops_at_once_and_ties_take_the_first() -> None:
-    """Below 0.01 the first step is the last (Q15). Of two points at one place the first is the partner."""
+def test_of_equally_near_points_the_first_is_the_partner() -> None:
+    """All corners of a cube are as near to its centre, whatever their order."""
+    corners = np.array([[x, y, z] for x in (-1.0, 1) for y in (-1.0, 1) for z in (-1.0, 1)])
+    for seed in range(5):
+        nearest, error = _nearest_first(np.zeros((1, 3)), np.random.default_rng(seed).permutation(corners))
+        assert nearest.tolist() == [0]
+        assert error == pytest.approx(3)
+
+
+def test_an_exact_copy_stops_at_once() -> None:
+    """Below 0.01 the first step is the last (Q15)."""
     cloud = np.array([[0.0, 0, 0], [4, 0, 0], [0, 3, 0], [0, 0, 2], [4, 0, 0]])
     found = align_as_original(cloud, cloud)
     assert found.trace == (0.0,)

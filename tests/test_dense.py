@@ -161,6 +161,7 @@ def test_a_known_shift(tmp_path: Path, truth: np.ndarray, toy_model: MorphableMo
         assert document["summary"]["bin_counts"] == {"0-30": 1, "30-60": 1, "60-90": 1}  # -351 is not wrapped (Q22)
     _, out, _ = evaluate(tmp_path, folder)
     assert "truncated truth" in out
+    assert "in the last bin: cyd (-351)" in out
     _, out, _ = evaluate(tmp_path, folder, "--csv")
     assert out.splitlines()[1].split(",")[3] == "truncated truth"
 

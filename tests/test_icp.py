@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twodasl.evaluation.icp import AlignmentError, align_points
+from twodasl.evaluation.icp import AlignmentError, _onto_points, align_points
 from twodasl.evaluation.nearest import Neighbours, vertex_normals
 from twodasl.models.errors import DegenerateFaceError, ShapeError
 from twodasl.models.library import bundled_model
@@ -57,6 +57,14 @@ def test_reflections_never_pass_as_rotations(face: np.ndarray, seed: int) -> Non
     assert np.linalg.det(alignment.rotation) == pytest.approx(1, abs=1e-9)
     np.testing.assert_allclose(alignment.rotation @ alignment.rotation.T, np.eye(3), atol=1e-9)
     assert alignment.rmse > 1
+
+
+def test_a_mirrored_partner_is_met_by_a_turn_only(face: np.ndarray) -> None:
+    """With the mirror image itself as partners, least squares alone would mirror."""
+    turn, shift = _onto_points(face, face * [-1, 1, 1] + 5, np.zeros(3))
+    assert np.linalg.det(turn) == pytest.approx(1)
+    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
+    assert np.isfinite(shift).all()
 
 
 @pytest.mark.parametrize("method", ["point", "plane"])

@@ -4,7 +4,19 @@ from pathlib import Path
 
 import click
 
-from .options import FILE, csv_option, json_option, model_option, note, only_option, progress, rows_option
+from .evaluate_more import aflw, jitter, pose, scan
+from .options import (
+    FILE,
+    csv_option,
+    json_option,
+    model_option,
+    note,
+    only_option,
+    output_option,
+    overwrite_option,
+    progress,
+    rows_option,
+)
 
 
 @click.group()
@@ -16,6 +28,31 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, value: str
     if value not in ("2", "3", "2,3"):
         raise click.BadParameter("2, 3 or 2,3 is expected")
     return tuple(int(part) for part in value.split(","))
+
+
+def _check_usage(
+    kinds: dict[str, bool],
+    dims: tuple[int, ...],
+    reannotated: bool,
+    z_align: bool,
+    normalise: bool,
+    alignment: bool,
+    two_formats: bool,
+) -> None:
+    """Options that belong to another kind of error than is measured are usage errors."""
+    mistakes = {
+        "say what to measure: --sparse, --dense, --recon": not any(kinds.values()),
+        "the reannotated labels are 2D: --labels reannotated goes with --dims 2": reannotated and 3 in dims,
+        "--labels reannotated is for --sparse": reannotated and not kinds["sparse"],
+        "--z-align is for --sparse --dims 3": z_align and not (3 in dims and kinds["sparse"]),
+        "--normalise and --normalise-from are for --dense and --recon": normalise
+        and not (kinds["dense"] or kinds["recon"]),
+        "--align, --distance and --regions are for --recon": alignment and not kinds["recon"],
+        "--json and --csv exclude each other": two_formats,
+    }
+    for text, wrong in mistakes.items():
+        if wrong:
+            raise click.UsageError(text)
 
 
 @evaluate.command("nme")
@@ -64,6 +101,8 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, value: str
     help="Which of the model's lists of 68 landmarks [default: transferred, where it has several].",
 )  # fmt: skip
 @model_option
+@output_option("Folder for report.json and per_image.csv.", required=False)
+@overwrite_option
 @json_option
 @csv_option
 def nme_command(
@@ -90,6 +129,8 @@ def nme_command(
     origin: str | None,
     points: str | None,
     model_path: Path | None,
+    output: Path | None,
+    overwrite: bool,
     as_json: bool,
     as_csv: bool,
 ) -> None:
@@ -100,26 +141,17 @@ def nme_command(
     """
     import json
 
+    from twodasl.evaluation.compare import compare, comparison_text
     from twodasl.evaluation.methods import NmeSettings, evaluate_nme, parse_method
     from twodasl.evaluation.protocols import PROTOCOLS
     from twodasl.evaluation.recon import ReconSettings
-    from twodasl.evaluation.report import csv_text, tables
+    from twodasl.evaluation.report import csv_text, document, tables, write_report
     from twodasl.models.inputs import InputOptions
 
-    if not (sparse or dense or recon):
-        raise click.UsageError("say what to measure: --sparse, --dense, --recon")
-    if labels == "reannotated" and 3 in dims:
-        raise click.UsageError("the reannotated labels are 2D: --labels reannotated goes with --dims 2")
-    if labels == "reannotated" and not sparse:
-        raise click.UsageError("--labels reannotated is for --sparse")
-    if z_align is not None and not (3 in dims and sparse):
-        raise click.UsageError("--z-align is for --sparse --dims 3")
-    if (normalise or normalise_from) and not (dense or recon):
-        raise click.UsageError("--normalise and --normalise-from are for --dense and --recon")
-    if (align or distance or regions) and not recon:
-        raise click.UsageError("--align, --distance and --regions are for --recon")
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv exclude each other")
+    _check_usage(
+        {"sparse": sparse, "dense": dense, "recon": recon}, dims, labels == "reannotated", z_align is not None,
+        bool(normalise or normalise_from), bool(align or distance or regions), as_json and as_csv,
+    )  # fmt: skip
     options = InputOptions(
         rows=rows,
         whitening=whitening,
@@ -147,13 +179,15 @@ def nme_command(
     for method, failed in {result.method: result.failed for result in results if result.failed}.items():
         of = "" if len(inputs) == 1 else f"{method}: "
         note(f"{of}{len(failed)} images without a valid prediction: {', '.join(failed)}")
+    if output is not None:
+        write_report(output, results, overwrite)
     if as_json:
-        documents = [result.as_dict() for result in results]
-        click.echo(json.dumps(documents[0] if len(documents) == 1 else documents))
+        click.echo(json.dumps(document(results)))
     elif as_csv:
         click.echo(csv_text(results), nl=False)
     else:
-        click.echo("\n\n".join(tables(results)))
+        compared = compare(results)
+        click.echo("\n\n".join([*tables(results), *([comparison_text(compared)] if compared else [])]))
 
 
 @evaluate.command()
@@ -173,3 +207,7 @@ def protocols(as_json: bool) -> None:
         for key, value in asdict(protocol).items():
             if key not in ("name", "summary"):
                 click.echo(f"  {key:12} {value}")
+
+
+for command in (pose, aflw, scan, jitter):
+    evaluate.add_command(command)
