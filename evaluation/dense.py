@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..models.errors import DegenerateFaceError
+from ..models.errors import BasisError, DegenerateFaceError
+from ..models.morphable import MorphableModel
 from .mesh_truth import NORMALISERS, MeshTruth, Normalise
 from .meshes import placed_meshes
 from .prediction import Prediction
@@ -30,6 +31,7 @@ def score_dense(
     step: told of each image done.
     """
     meshes = placed_meshes(prediction, protocol, truth.annotation)
+    check_same_model(meshes.model, truth.meshes.model, prediction.name)
     ids = common_vertices(meshes.vertex_ids, truth.meshes.vertex_ids)
     n, count = len(truth.names), len(truth.meshes.model.mean) if ids is None else len(ids)
     values = {size: np.empty(n) for size in dims}
@@ -84,6 +86,15 @@ def blocks(count: int, size: int) -> Iterator[np.ndarray]:
     """Row numbers 0 .. count - 1, `size` at a time."""
     for start in range(0, count, size):
         yield np.arange(start, min(start + size, count))
+
+
+def check_same_model(model: MorphableModel, truth: MorphableModel, name: str) -> None:
+    """Raise BasisError where a method's face model is not the truth's: their vertices are not the same points."""
+    if model is not truth and (model.basis_id != truth.basis_id or len(model.mean) != len(truth.mean)):
+        raise BasisError(
+            f"{name} has faces of {model.name!r} ({len(model.mean)} vertices), the truth is made with {truth.name!r} "
+            f"({len(truth.mean)}): vertices are compared within one face model"
+        )
 
 
 def common_vertices(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:

@@ -14,8 +14,7 @@ import numpy as np
 from ..models.errors import FileError, NotFiniteError
 from ..models.morphable import MorphableModel
 from ..models.vertex_files import read_vertex_file
-from .prediction import Coefficients, MeshFiles, Prediction
-from .predictions import moved_cameras
+from .prediction import Coefficients, MeshFiles, Prediction, moved_cameras
 from .protocols import Protocol as EvaluationProtocol
 from .truth import Truth
 

@@ -12,10 +12,11 @@ from ..models.tables import check_unique, read_names, shorten
 from .dense import score_dense
 from .mesh_truth import MeshTruth, Normalise, open_mesh_truth
 from .prediction import Prediction
-from .predictions import SharedOptions, open_prediction
+from .predictions import open_prediction
 from .protocols import DEFAULT, PROTOCOLS, Protocol, ZAlign
 from .recon import ReconSettings, score_recon
 from .result import NmeResult
+from .shared_options import SharedOptions
 from .sparse import score
 from .truth import Labels, open_truth
 

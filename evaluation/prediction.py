@@ -1,6 +1,6 @@
 """Anybody's predictions once they are read: landmarks, what the dense faces are made of, and where they lie."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 from ..models.boxes import BoxKind, image_from_crop, image_from_crop_exact
 from ..models.errors import NamesError
 from ..models.morphable import MorphableModel
-from ..models.pose import Convention, crop_from_crop_up
+from ..models.pose import Convention, crop_from_crop_up, crop_up_from_model
 from ..models.vertex_files import Frame
 from .protocols import Protocol
 from .truth import Truth
@@ -133,3 +133,15 @@ class Prediction:
         if protocol.mapping == "exact":
             return image_from_crop_exact(crop, boxes, convention)
         return image_from_crop(crop, boxes)
+
+
+def moved_cameras(cameras: np.ndarray, move: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Cameras (n, 3, 4) followed by an affine change of frame: `move` takes points (n, P, 3) of each face to points.
+
+    It is read off the camera's own frame: where the model's origin and three points 0.1 m along its axes come to lie.
+    """
+    reach = 1e5  # micrometres, the size of a face, so that no digits are lost
+    corners = np.concatenate([np.zeros((1, 3)), reach * np.eye(3)])
+    placed = move(crop_up_from_model(corners, cameras))
+    axes = np.swapaxes(placed[:, 1:] - placed[:, :1], 1, 2) / reach
+    return np.concatenate([axes, placed[:, 0, :, None]], axis=2)

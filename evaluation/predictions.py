@@ -1,51 +1,25 @@
 """Anybody's predictions, whatever file they come in, as landmarks that a protocol can place in the photo."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..models.coefficients import POSE, split
 from ..models.errors import BasisError, FileError, NamesError, NotFiniteError
 from ..models.fitting.runs import landmark_list
-from ..models.inputs import RUN_STATES, RUN_SUFFIXES, InputOptions, refuse_unread, run_from_table
+from ..models.inputs import RUN_STATES, RUN_SUFFIXES, InputOptions, run_from_table
 from ..models.library import open_model
 from ..models.morphable import MorphableModel
 from ..models.pose import crop_from_crop_up, crop_up_from_model
 from ..models.runs import Run, check_scorable, landmarks_in_photo, photo_from_crop
 from ..models.tables import Table, check_unique, read_table, shorten
 from ..models.vertex_files import frame_of_landmarks, mat_names, read_vertex_file
-from .prediction import Coefficients, MeshFiles, Prediction
+from .prediction import Coefficients, MeshFiles, Prediction, moved_cameras
+from .shared_options import readable
 from .topology import ids_in_model, places_of, vertex_count
 
 PRNET_SUFFIX = "_kpt.txt"
-
-
-@dataclass(frozen=True)
-class SharedOptions(InputOptions):
-    """Options given once for several inputs: what one of them cannot read is meant for another.
-
-    unread: what each input that was opened could not read.
-    """
-
-    unread: list[frozenset[str]] = field(default_factory=list)
-
-    def check_read(self) -> None:
-        """Raise TwodaslError for options that none of the inputs could read."""
-        nowhere = sorted(frozenset.intersection(*self.unread)) if self.unread else []
-        refuse_unread(self, tuple(nowhere), "any of these inputs")
-
-
-def _readable(options: InputOptions, unread: tuple[str, ...], what: str) -> InputOptions:
-    """The options without those that reading `what` leaves unread; for a single input they are an error."""
-    if isinstance(options, SharedOptions):
-        options.unread.append(frozenset(unread))
-        nothing: dict[str, Any] = dict.fromkeys(unread)
-        return replace(options, **nothing)
-    refuse_unread(options, unread, what)
-    return options
 
 
 def open_prediction(
@@ -67,7 +41,7 @@ def open_prediction(
 
 
 def _from_run(path: Path, options: InputOptions, boxes_known: bool) -> Prediction:
-    options = _readable(options, (*RUN_STATES, "origin"), f"{path}, a run, which states them itself")
+    options = readable(options, (*RUN_STATES, "origin"), f"{path}, a run, which states them itself")
     run = Run.load(path)
     if not boxes_known:
         check_scorable(run, str(path))
@@ -165,18 +139,6 @@ def _fitted_in_photo(name: str, run: Run, model: MorphableModel | None, notes: t
     )
 
 
-def moved_cameras(cameras: np.ndarray, move: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Cameras (n, 3, 4) followed by an affine change of frame: `move` takes points (n, P, 3) of each face to points.
-
-    It is read off the camera's own frame: where the model's origin and three points 0.1 m along its axes come to lie.
-    """
-    reach = 1e5  # micrometres, the size of a face, so that no digits are lost
-    corners = np.concatenate([np.zeros((1, 3)), reach * np.eye(3)])
-    placed = move(crop_up_from_model(corners, cameras))
-    axes = np.swapaxes(placed[:, 1:] - placed[:, :1], 1, 2) / reach
-    return np.concatenate([axes, placed[:, 0, :, None]], axis=2)
-
-
 def is_oracle(run: Run) -> bool:
     """Whether a run was made from annotations."""
     return bool(run.info.settings.get("oracle_input", False))
@@ -188,7 +150,7 @@ def _from_table(path: Path, options: InputOptions) -> Prediction:
     width = table.values.shape[1]
     if width in (136, 204):
         return _from_landmarks(path, table, options)
-    options = _readable(options, ("frame_in", "origin"), f"{path}, coefficients")
+    options = readable(options, ("frame_in", "origin"), f"{path}, coefficients")
     run, model = run_from_table(table, options)
     notes = (
         () if options.convention else ("coefficients are read in the convention '3ddfa'; --convention says otherwise",)
@@ -197,7 +159,7 @@ def _from_table(path: Path, options: InputOptions) -> Prediction:
 
 
 def _from_landmarks(path: Path, table: Table, options: InputOptions) -> Prediction:
-    options = _readable(options, RUN_STATES, f"{path}, landmarks")
+    options = readable(options, RUN_STATES, f"{path}, landmarks")
     points = table.values.reshape(len(table.names), 68, -1)
     notes: tuple[str, ...] = ()
     if options.origin is None:
@@ -211,12 +173,12 @@ def _from_landmarks(path: Path, table: Table, options: InputOptions) -> Predicti
 def _from_folder(path: Path, options: InputOptions, only: tuple[str, ...] | None) -> Prediction:
     kpt = sorted(path.glob(f"*{PRNET_SUFFIX}"))
     if kpt:
-        options = _readable(options, RUN_STATES, f"{path}, PRNet's landmarks")
+        options = readable(options, RUN_STATES, f"{path}, PRNet's landmarks")
         return _from_prnet(path, [p for p in kpt if only is None or _prnet_name(p) in set(only)], options)
     names = tuple(name for name in mat_names(path) if only is None or name in set(only))
     if not names:
         raise FileError(f"{path} holds no predictions: vertex files (.mat) or PRNet's *{PRNET_SUFFIX} are expected")
-    options = _readable(options, ("whitening", "origin"), f"{path}, vertex files")
+    options = readable(options, ("whitening", "origin"), f"{path}, vertex files")
     return _from_vertices(path, names, options)
 
 

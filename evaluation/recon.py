@@ -1,6 +1,7 @@
 """Reconstruction error: meshes aligned to the truth, then measured (`twodasl eval nme --recon`; original pipeline, 11.6)."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from ..models.errors import DegenerateFaceError, ShapeError
 from ..models.pose import similarity
-from .dense import check_sizes, common_vertices, mesh_result, restrict
+from .dense import check_same_model, check_sizes, common_vertices, mesh_result, restrict
 from .distances import DISTANCES, Distance, mesh_distances
 from .icp import AlignmentError, align_points
 from .mesh_truth import NORMALISERS, MeshTruth, Normalise
@@ -33,12 +34,13 @@ SEVEN = (36, 39, 42, 45, 33, 48, 54)
 @dataclass(frozen=True)
 class ReconSettings:
     """How meshes are brought together and measured. None leaves a choice to the protocol; regions: also the error of
-    each region, after the same alignment."""
+    each region, after the same alignment. jobs: images at a time."""
 
     align: Align | None = None
     distance: Distance | None = None
     normalise: Normalise | None = None
     regions: bool = False
+    jobs: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,7 @@ def score_recon(
     """
     meshes = placed_meshes(prediction, protocol, truth.annotation)
     model = truth.meshes.model
+    check_same_model(meshes.model, model, prediction.name)
     common = common_vertices(meshes.vertex_ids, truth.meshes.vertex_ids)
     ids = np.arange(len(model.mean)) if common is None else common
     measure = _Measure(settings, protocol, model.triangles, model.landmark_ids, ids)
@@ -76,26 +79,33 @@ def score_recon(
     values = np.full(n, np.nan)
     extra = {name: np.full(n, np.nan) for name in ("steps", "rmse_px", *members)}
     reasons: dict[str, str] = {}
-    for row in range(n):
+
+    def score_image(row: int) -> None:
         rows = np.array([row])
-        target_block = restrict(truth.meshes.block(rows), truth.meshes.vertex_ids, common)
+        block = restrict(truth.meshes.block(rows), truth.meshes.vertex_ids, common).astype(np.float64)
         predicted = restrict(meshes.block(rows), meshes.vertex_ids, common)[:, 0].T.astype(np.float64)
-        size = truth.sizes(normalise, target_block.astype(np.float64), rows, 3)
+        size = truth.sizes(normalise, block, rows, 3)
         check_sizes(size, truth.names, rows)
-        step(1)
         if not np.isfinite(predicted).all():
-            continue
+            return
         try:
-            pair = measure(target_block[:, 0].T.astype(np.float64), predicted)
+            pair = measure(block[:, 0].T, predicted)
         except (AlignmentError, DegenerateFaceError) as error:
             reasons[truth.names[row]] = str(error)
-            continue
+            return
         values[row] = pair.distances.mean() / size[0]
         extra["steps"][row], extra["rmse_px"][row] = pair.steps, pair.rmse
         for name, member in members.items():
             chosen = pair.distances[member[pair.ids]]
             extra[name][row] = chosen.mean() / size[0] if len(chosen) else np.nan
-    notes = tuple(f"{name} failed: {reason}" for name, reason in reasons.items())
+
+    pool = ThreadPoolExecutor(settings.jobs)
+    try:
+        for _ in pool.map(score_image, range(n)):
+            step(1)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    notes = tuple(f"{name} failed: {reasons[name]}" for name in truth.names if name in reasons)
     return mesh_result(
         "nme_recon", replace(prediction, notes=prediction.notes + notes), truth, values, 3,
         measure.choices(truth, protocol, normalise),

@@ -13,8 +13,7 @@ from tests.command import run_command
 from tests.toy import toy_face_model
 from twodasl.evaluation.dense import blocks, common_vertices, restrict, vertex_distances
 from twodasl.evaluation.meshes import LinearMeshes
-from twodasl.evaluation.prediction import Coefficients
-from twodasl.evaluation.predictions import moved_cameras
+from twodasl.evaluation.prediction import Coefficients, moved_cameras
 from twodasl.models.library import register
 from twodasl.models.morphable import MorphableModel
 from twodasl.models.pose import rotation_from_angles
@@ -267,6 +266,24 @@ def test_partial_meshes_are_mapped_where_the_map_is_known(
     size = np.sqrt(np.ptp(truth[0, toy_model.landmark_ids, :2], axis=0).prod())
     assert document["per_image"]["ann"] == pytest.approx(5 / size, rel=1e-5)
     assert "468 of the model's 1020 vertices" in document["deviations"][0]
+
+
+def test_faces_of_two_models_are_not_compared(
+    tmp_path: Path, truth: np.ndarray, toy_model: MorphableModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs, each of its own registered model: the truth is of the first one's."""
+    from tests.toy_faces import ToyFaces
+
+    monkeypatch.setenv("TWODASL_HOME", str(tmp_path / "home"))
+    runs = []
+    for name, model in {"one": toy_model, "two": toy_face_model(columns=20, rows=20, seed=4)}.items():
+        register(model)
+        ToyFaces(model).run().save(tmp_path / f"{name}.h5")
+        runs.append(f"{name}={tmp_path / name}.h5")
+    for kind in ("--dense", "--recon"):
+        code, out, err = run_command("eval", "nme", kind, *runs, "--truth", tmp_path / "truth")
+        assert (code, out) == (1, "")
+        assert "two has faces of 'toy face' (400 vertices), the truth is made with 'toy face' (1020)" in err
 
 
 @pytest.mark.parametrize(

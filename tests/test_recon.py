@@ -183,6 +183,14 @@ def test_what_cannot_be_aligned_is_a_failure_with_a_reason(tmp_path: Path, truth
     assert "cyd" in err
 
 
+def test_images_at_a_time_change_nothing(tmp_path: Path, truth: np.ndarray) -> None:
+    off = truth + np.random.default_rng(0).normal(0, 2, truth.shape)
+    off[1] = 7.0
+    meshes = write_meshes(tmp_path / "meshes", off)
+    common: list[str | Path] = [meshes, "--regions", "--frame-in", "photo"]
+    assert document(tmp_path, *common, "--jobs", "3") == document(tmp_path, *common)
+
+
 def test_all_kinds_of_error_in_one_call(tmp_path: Path, truth: np.ndarray) -> None:
     meshes = write_meshes(tmp_path / "meshes", truth + [3, 4, 0])
     _, out, _ = run_command(
@@ -199,6 +207,7 @@ def test_all_kinds_of_error_in_one_call(tmp_path: Path, truth: np.ndarray) -> No
         (["--dense", "x", "--align", "icp"], "are for --recon"),
         (["--sparse", "x", "--normalise", "mesh-box"], "are for --dense and --recon"),
         (["--dense", "x", "--regions"], "are for --recon"),
+        (["--dense", "x", "--jobs", "2"], "are for --recon"),
     ],
 )
 def test_options_of_other_kinds_are_usage_errors(tmp_path: Path, arguments: list[str], message: str) -> None:

@@ -47,7 +47,7 @@ def _check_usage(
         "--z-align is for --sparse --dims 3": z_align and not (3 in dims and kinds["sparse"]),
         "--normalise and --normalise-from are for --dense and --recon": normalise
         and not (kinds["dense"] or kinds["recon"]),
-        "--align, --distance and --regions are for --recon": alignment and not kinds["recon"],
+        "--align, --distance, --regions and --jobs are for --recon": alignment and not kinds["recon"],
         "--json and --csv exclude each other": two_formats,
     }
     for text, wrong in mistakes.items():
@@ -87,6 +87,9 @@ def _check_usage(
     help="With --recon [default: index; plane after landmark7].",
 )  # fmt: skip
 @click.option("--regions", is_flag=True, help="With --recon: also the error of nose, mouth, forehead and cheeks.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="With --recon: images at a time."
+)
 @rows_option
 @only_option
 @click.option("--whitening", type=FILE, help="Mean and std of a network's outputs (.pkl), for coefficients.")
@@ -120,6 +123,7 @@ def nme_command(
     align: str | None,
     distance: str | None,
     regions: bool,
+    jobs: int,
     rows: Path | None,
     only: Path | None,
     whitening: Path | None,
@@ -150,7 +154,7 @@ def nme_command(
 
     _check_usage(
         {"sparse": sparse, "dense": dense, "recon": recon}, dims, labels == "reannotated", z_align is not None,
-        bool(normalise or normalise_from), bool(align or distance or regions), as_json and as_csv,
+        bool(normalise or normalise_from), bool(align or distance or regions or jobs > 1), as_json and as_csv,
     )  # fmt: skip
     options = InputOptions(
         rows=rows,
@@ -170,7 +174,7 @@ def nme_command(
         labels=labels,  # type: ignore[arg-type]
         z_align=z_align or "min",  # type: ignore[arg-type]
         normalise=normalise,  # type: ignore[arg-type]
-        recon=ReconSettings(align, distance, normalise, regions) if recon else None,  # type: ignore[arg-type]
+        recon=ReconSettings(align, distance, normalise, regions, jobs) if recon else None,  # type: ignore[arg-type]
         normalise_from=normalise_from,
     )
     results = evaluate_nme([parse_method(text) for text in inputs], truth, settings, only, options, progress)
