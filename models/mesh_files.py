@@ -1,6 +1,7 @@
-"""Meshes and point clouds of other programs: PLY, OBJ, GLB, STL and OFF through trimesh, points as text or `.npy`."""
+"""Meshes and point clouds of other programs: PLY, GLB, STL and OFF through trimesh, OBJ, points as text or `.npy`."""
 
 import io
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 
 from .errors import FileError, NotFiniteError
 from .files import read_bytes, read_npy
+from .obj_files import read_obj
 
 MESH_SUFFIXES = frozenset({".ply", ".obj", ".glb", ".stl", ".off"})
 POINT_SUFFIXES = frozenset({".asc", ".txt", ".xyz", ".csv", ".npy"})
@@ -17,8 +19,8 @@ POINT_SUFFIXES = frozenset({".asc", ".txt", ".xyz", ".csv", ".npy"})
 @dataclass(frozen=True, eq=False)
 class Mesh:
     """vertices: (N, 3) float64 as the file has them, in its order. triangles: (T, 3) int32, none in a point cloud.
-    colors: (N, 3) float64, sRGB 0..1, or None. uv: (N, 2) float64, v up, or None. terms: what a file written here says
-    of its use."""
+    colors: (N, 3) float64, 0..1 as the file has them: linear light in a GLB, sRGB in others; or None. uv: (N, 2)
+    float64, v up, or None. terms: what a file written here says of its use."""
 
     vertices: np.ndarray
     triangles: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int32))
@@ -33,7 +35,11 @@ def read_mesh(path: Path) -> Mesh:
     Raises FileError for a file that is none, NotFiniteError for vertices that are not finite.
     """
     suffix = path.suffix.lower()
-    if suffix in MESH_SUFFIXES:
+    if suffix == ".obj":
+        vertices, triangles, colors, uv = read_obj(path)
+        terms = _commented_terms(read_bytes(path), "# terms: ")
+        mesh = Mesh(vertices, triangles.astype(np.int32), colors, uv, terms)
+    elif suffix in MESH_SUFFIXES:
         mesh = _read_with_trimesh(path, suffix)
     elif suffix == ".npy":
         mesh = Mesh(_points(read_npy(path), path))
@@ -56,10 +62,11 @@ def _read_with_trimesh(path: Path, suffix: str) -> Mesh:
     data = read_bytes(path)
     try:
         # From memory: nothing else (material, picture, buffer) is opened on a mesh file's word.
-        scene = trimesh.load_scene(
-            io.BytesIO(data), file_type=suffix[1:], process=False, maintain_order=True, skip_materials=suffix == ".obj"
-        )
+        scene = trimesh.load_scene(io.BytesIO(data), file_type=suffix[1:], process=False)
+        if suffix == ".ply":
+            _check_rows(data)
         parts: list[Any] = scene.dump()
+        looks = [scene.geometry[scene.graph[node][1]] for node in scene.graph.nodes_geometry]  # lost where it is moved
     except Exception as error:  # trimesh raises whatever its readers meet
         raise FileError(f"{path} cannot be read as {suffix[1:].upper()}: {error}") from error
     if not parts or not sum(len(part.vertices) for part in parts):
@@ -70,10 +77,20 @@ def _read_with_trimesh(path: Path, suffix: str) -> Mesh:
     return Mesh(
         vertices=np.concatenate([np.asarray(part.vertices, np.float64) for part in parts]),
         triangles=np.concatenate(faces).astype(np.int32),
-        colors=_together([_colors(part) for part in parts]),
-        uv=_together([_uv(part) for part in parts]),
-        terms=_terms(data, suffix, scene),
+        colors=_together([_colors(look) for look in looks]),
+        uv=_together([_uv(look) for look in looks]),
+        terms=_copyright(data) if suffix == ".glb" else _commented_terms(data, "comment terms: "),
     )
+
+
+def _check_rows(data: bytes) -> None:
+    """Raise ValueError for a PLY of text that has fewer lines than its head says, which trimesh takes as it is."""
+    head, _, body = data.partition(b"end_header")
+    if b"format ascii" in head:
+        said = sum(int(line.split()[2]) for line in head.splitlines() if line.startswith(b"element "))
+        found = sum(bool(line.strip()) for line in body.splitlines())
+        if found < said:
+            raise ValueError(f"it is cut off: {said} lines of vertices and faces are expected, {found} are there")
 
 
 def _together(parts: list[np.ndarray | None]) -> np.ndarray | None:
@@ -83,11 +100,13 @@ def _together(parts: list[np.ndarray | None]) -> np.ndarray | None:
 
 def _colors(part: Any) -> np.ndarray | None:
     visual = getattr(part, "visual", None)
-    if getattr(visual, "kind", None) == "vertex" or hasattr(part, "colors"):
-        colors = np.asarray(part.visual.vertex_colors if visual is not None else part.colors)
-        if colors.shape[:1] == part.vertices.shape[:1]:
-            return colors[:, :3].astype(np.float64) / 255
-    return None
+    colors = getattr(visual, "vertex_attributes", {}).get("color")  # of a GLB, beside a material
+    if colors is None and (getattr(visual, "kind", None) == "vertex" or hasattr(part, "colors")):
+        colors = part.visual.vertex_colors if visual is not None else part.colors
+    if colors is None or len(colors) != len(part.vertices):
+        return None
+    levels = np.asarray(colors)[:, :3]
+    return levels.astype(np.float64) / (np.iinfo(levels.dtype).max if levels.dtype.kind == "u" else 1)
 
 
 def _uv(part: Any) -> np.ndarray | None:
@@ -95,19 +114,16 @@ def _uv(part: Any) -> np.ndarray | None:
     return None if uv is None else np.asarray(uv, np.float64)
 
 
-def _terms(data: bytes, suffix: str, scene: Any) -> str:
-    """What a file written by twodasl says of its terms: a comment, or glTF's copyright."""
-    import json
+def _copyright(data: bytes) -> str:
+    """What a GLB says of its terms."""
+    length = int.from_bytes(data[12:16], "little")
+    return str(json.loads(data[20 : 20 + length])["asset"].get("copyright", ""))
 
-    if suffix == ".glb":
-        length = int.from_bytes(data[12:16], "little")
-        tree = json.loads(data[20 : 20 + length])
-        return str(tree.get("asset", {}).get("copyright", ""))
-    for line in data[:4000].decode("ascii", "replace").splitlines():
-        for start in ("comment terms: ", "# terms: "):
-            if line.startswith(start):
-                return line.removeprefix(start)
-    return ""
+
+def _commented_terms(data: bytes, start: str) -> str:
+    """What a file written by twodasl says of its terms, in a comment at its head."""
+    lines = data[:4000].decode("utf-8", "replace").splitlines()
+    return next((line.removeprefix(start) for line in lines if line.startswith(start)), "")
 
 
 def _read_text(path: Path) -> np.ndarray:

@@ -19,8 +19,10 @@ from ..models.runs import OK, Run, photo_from_crop
 from ..models.tables import Table, check_unique, read_table
 from ..models.vertex_files import Frame, mat_names, named_count, read_vertex_file, recognise_frame
 from ..models.video import FrameReader, is_frame
+from .colors import srgb_from_light
 
 MICROMETRES = 1000.0  # a model's units in a millimetre
+MILLIMETRES = 1000.0  # in a metre
 
 
 class Faces(Protocol):
@@ -38,7 +40,7 @@ class Faces(Protocol):
         """(T, 3) int32, counter-clockwise seen from outside."""
 
     def model_vertices(self, index: int) -> np.ndarray:
-        """(N, 3) float64 in the model's own axes, x right, y up, z to the viewer: mm, for bare meshes as in their file."""
+        """(N, 3) float64 in the model's own axes, x right, y up, z to the viewer: mm, for bare meshes `unit`."""
 
     def picture_name(self, index: int) -> str:
         """The name of the photo the face is in; faces of one photo share it."""
@@ -177,10 +179,11 @@ class MeshFaces:
 
     def __init__(self, path: Path, model: Path | None) -> None:
         self._path, self._mesh = path, read_mesh(path)
+        self._in_metres = path.suffix.lower() == ".glb"  # and its colours are linear light, as glTF has both
         self.names: tuple[str, ...] = (path.stem,)
         self.failed: dict[str, str] = {}
         self._model = None if model is None else load_model(model)
-        self.terms = f"mesh: {self._mesh.terms or 'as its owner says'}"
+        self.terms = self._mesh.terms or "mesh: as its owner says"
         if self._model is not None and len(self._model.mean) != len(self._mesh.vertices):
             raise FileError(
                 f"{path} has {named_count(len(self._mesh.vertices))}; {model} has {named_count(len(self._model.mean))}"
@@ -200,16 +203,22 @@ class MeshFaces:
     @property
     def colors(self) -> np.ndarray | None:
         """(N, 3) sRGB 0..1 of the file, or None."""
-        return self._mesh.colors
+        if self._mesh.colors is None or not self._in_metres:
+            return self._mesh.colors
+        return srgb_from_light(self._mesh.colors)
 
     def triangles(self, index: int) -> np.ndarray:
         return self._mesh.triangles if len(self._mesh.triangles) else self.model.triangles
 
+    @property
+    def unit(self) -> str:
+        return "mm" if self._in_metres else "the file's own"
+
     def model_vertices(self, index: int) -> np.ndarray:
-        return self._mesh.vertices
+        return self._mesh.vertices * (MILLIMETRES if self._in_metres else 1)
 
     def photo_vertices(self, index: int) -> np.ndarray:
-        return self._mesh.vertices * [1, -1, 1]
+        return self.model_vertices(index) * [1, -1, 1]
 
     def file_vertices(self, index: int, frame: Frame) -> np.ndarray:
         if frame == "crop":
@@ -220,7 +229,8 @@ class MeshFaces:
         return self.names[index]
 
     def photo_path(self, index: int) -> Path | None:
-        return find_photo(self._path.parent, self.names[index])
+        """None: pictures of its name beside a mesh are its texture, or what was drawn of it."""
+        return None
 
     def photo_size(self, index: int) -> tuple[int, int] | None:
         return None
@@ -277,11 +287,13 @@ class Photos:
         Raises NamesError where there is none, FileError if unreadable, ShapeError if the face is of one of another size
         or lies outside.
         """
-        name = faces.names[index]
+        name = faces.picture_name(index)
         path = faces.photo_path(index) if self.folder is None else find_photo(self.folder, name)
         if path is None:
             where = f"in {self.folder}" if self.folder is not None else "known: hand over --photos"
             raise NamesError(f"no photo of {name} is {where}")
+        if not is_frame(path) and not path.is_file():
+            raise NamesError(f"the photo of {name} is no longer at {path}: hand over --photos")
         photo = self.frames.read(path) if is_frame(path) else read_photo(path)
         expected = faces.photo_size(index)
         width, height = photo.shape[1], photo.shape[0]
@@ -289,10 +301,15 @@ class Photos:
             raise ShapeError(
                 f"{path} is {width} x {height} pixels; {name} is placed in a picture of {expected[0]} x {expected[1]}"
             )
-        x, y = vertices[:, 0], vertices[:, 1]
-        if not ((x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)).any():
-            raise ShapeError(
-                f"{name} lies at {x.min():.0f}..{x.max():.0f} x {y.min():.0f}..{y.max():.0f}, outside {path} of "
-                f"{width} x {height} pixels: is it another picture than the one the face was found in?"
-            )
+        check_inside(vertices, width, height, faces.names[index], str(path))
         return photo
+
+
+def check_inside(vertices: np.ndarray, width: int, height: int, name: str, where: str) -> None:
+    """Raise ShapeError if no vertex of a face (N, 3), photo pixels from 0, lies in a picture of this size."""
+    x, y = vertices[:, 0], vertices[:, 1]
+    if not ((x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)).any():
+        raise ShapeError(
+            f"{name} lies at {x.min():.0f}..{x.max():.0f} x {y.min():.0f}..{y.max():.0f}, outside {where} of "
+            f"{width} x {height} pixels: is it another picture than the one the face was found in?"
+        )

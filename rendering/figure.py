@@ -62,9 +62,9 @@ def write_figure(path: Path, methods: Mapping[str, Faces], photos: Path | None, 
         figure.savefig(temporary, format=path.suffix[1:].lower(), metadata=_undated(path.suffix.lower()))
 
 
-def _undated(suffix: str) -> dict[str, str | None]:
-    """So that the same figure is the same bytes."""
-    return {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(suffix, {})  # type: ignore[return-value]
+def _undated(suffix: str) -> dict[str, None] | None:
+    """So that the same figure is the same bytes; pictures say no dates, and JPEG takes nothing of this kind."""
+    return {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(suffix)
 
 
 def _rows(faces: Faces, name: str, method: str) -> list[int]:

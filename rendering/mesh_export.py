@@ -6,17 +6,15 @@ from typing import Literal
 import numpy as np
 
 from ..models.errors import DegenerateFaceError, NamesError
-from .faces import Faces, MeshFaces, Photos
+from .faces import MILLIMETRES, Faces, MeshFaces, Photos
 from .images import vertex_colors
 from .meshes import Skin
 from .texture import face_colors, face_texture, layout
 
 MeshFrame = Literal["photo", "model"]
-EYE_DISTANCE_MM = (
-    63.0  # between adults' pupils, the usual mean: what a photo's pixels are scaled by where metres are due
-)
+# Between adults' pupils, the usual mean: what a photo's pixels are scaled by where metres are due.
+EYE_DISTANCE_MM = 63.0
 EYES = (slice(36, 42), slice(42, 48))
-MILLIMETRES = 1000.0  # in a metre
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class MeshOptions:
 @dataclass(frozen=True, eq=False)
 class Placed:
     """A mesh ready to write. vertices: (N, 3), in `unit`. metres: the same for glTF. comments: for the file's head.
-    facts: the same, by name."""
+    facts: the same by name, for the file in metres."""
 
     vertices: np.ndarray
     metres: np.ndarray
@@ -48,32 +46,29 @@ class Placed:
 def place(faces: Faces, index: int, photos: Photos, options: MeshOptions) -> Placed:
     """The mesh of one face. Raises NamesError where colours are asked for and there is no photo, DegenerateFaceError
     for eyes in one place."""
-    model_frame = options.frame == "model"
+    bare, model_frame = isinstance(faces, MeshFaces), options.frame == "model"
     vertices = faces.model_vertices(index) if model_frame else faces.photo_vertices(index) * [1, -1, 1]
-    bare = isinstance(faces, MeshFaces)
-    unit = "the file's own" if bare else "mm" if options.frame == "model" else "pixels"
-    millimetres = vertices
-    if options.eye_distance_mm is not None or (options.frame == "photo" and not bare):
-        factor = (options.eye_distance_mm or EYE_DISTANCE_MM) / eye_distance(vertices, faces)
-        millimetres = vertices * factor
+    unit = faces.unit if isinstance(faces, MeshFaces) else "mm" if model_frame else "pixels"
+    millimetres, scale = vertices, [] if unit in ("mm", "pixels") else ["one of the file's units is taken as 1 mm"]
+    if options.eye_distance_mm is not None or unit == "pixels":
+        wanted = options.eye_distance_mm or EYE_DISTANCE_MM
+        millimetres = vertices * (wanted / eye_distance(vertices, faces))
+        scale = [f"the eyes' centres are {wanted:g} mm apart"]
+    said = [f"unit: {unit}"]
     if options.eye_distance_mm is not None:
-        vertices, unit = millimetres, "mm"
+        vertices, said = millimetres, ["unit: mm", *scale]
     colors, skin = looks(faces, index, photos, colors=options.colors, texture=options.texture)
-    axes = "x right, y up, z to the viewer"
-    where = {
-        "model": "the face model's own axes",
-        "photo": "the photo's axes, 0 is the first row's centre, rows below are negative",
-    }[options.frame]
-    name = "none, a mesh of its own" if bare else faces.model.name
-    facts = {
-        "name": faces.names[index],
-        "face model": name,
-        "unit": unit,
-        "frame": f"{where}: {axes}",
-    }
-    if options.eye_distance_mm is not None:
-        facts["scale"] = f"the eyes' centres are {options.eye_distance_mm:g} mm apart"
-    comments = (f"{faces.names[index]}, written by twodasl", f"unit: {unit}; {where}: {axes}", f"face model: {name}")
+    whose = "the file's own" if bare else "the face model's own" if model_frame else "the photo's"
+    axes = f"{whose} axes: x right, y up, z to the viewer"
+    start = [] if bare or model_frame else ["0 is the centre of the first pixel, rows below it are negative"]
+    name = "none, a mesh of its own" if isinstance(faces, MeshFaces) and not faces.has_model else faces.model.name
+    comments = (
+        f"{faces.names[index]}, written by twodasl",
+        "; ".join([*said, axes, *start]),
+        f"face model: {name}",
+        f"terms: {faces.terms}",
+    )
+    facts = {"name": faces.names[index], "face model": name, "unit": "metre", "axes": axes}
     return Placed(
         vertices=vertices,
         metres=millimetres / MILLIMETRES,
@@ -81,8 +76,8 @@ def place(faces: Faces, index: int, photos: Photos, options: MeshOptions) -> Pla
         colors=colors,
         skin=skin,
         terms=faces.terms,
-        comments=(*comments, f"terms: {faces.terms}"),
-        facts=facts,
+        comments=comments,
+        facts=facts | ({"scale": scale[0]} if scale else {}),
     )
 
 

@@ -1,20 +1,19 @@
-"""Meshes as files: OBJ, plain, textured or as the original code wrote it, PLY, GLB, and MATLAB vertex files."""
+"""Meshes as files: OBJ, plain, textured or as the original code wrote it, PLY, and MATLAB vertex files."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from ..models.errors import DegenerateFaceError, ShapeError, TwodaslError
 from ..models.files import whole_file
-from .colors import light_from_srgb
 
 # The first 116 bytes of a MATLAB 5 file are free text. scipy puts the time there; the same face is the same bytes here.
 MAT_HEADER = b"MATLAB 5.0 MAT-file, vertices of a face, written by twodasl".ljust(116)
+OBJ_COMPANIONS = (".mtl", ".png")  # the material and the picture of a textured OBJ, beside it
 
 
 def check_mesh(vertices: np.ndarray, triangles: np.ndarray) -> None:
@@ -63,28 +62,28 @@ def write_obj(
     `NAME.mtl` with the picture `NAME.png` beside the file.
 
     Raises ShapeError, or DegenerateFaceError for no triangles or vertices that are not finite, before anything is
-    written; FileError where the file cannot be written. Each file appears whole or not at all, the OBJ last.
+    written; FileError where a file cannot be written. All appear whole or none does, the OBJ last.
     """
-    _check_drawable(vertices, triangles)
+    check_drawable(vertices, triangles)
     line, rows = "v %.9g %.9g %.9g\n", np.asarray(vertices, np.float64)
     if colors is not None:
-        _check_colors(colors, len(vertices))
+        check_colors(colors, len(vertices))
         line, rows = "v %.9g %.9g %.9g %.4f %.4f %.4f\n", np.concatenate([rows, colors], axis=1)
     head = "".join(f"# {text}\n" for comment in comments for text in comment.splitlines())
-    corners, faces = _from_one(triangles), "f %d %d %d\n"
     body = _lines(line, rows)
-    if skin is not None:
-        _check_skin(skin, len(vertices))
-        material, picture = path.with_suffix(".mtl"), path.with_suffix(".png")
-        _write_png(picture, skin.texture)
-        text = f"newmtl face\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {picture.name}\n"
-        with whole_file(material) as temporary:
-            temporary.write_bytes((head + text).encode())
-        head += f"mtllib {material.name}\n"
-        body += _lines("vt %.6f %.6f\n", skin.uv) + "usemtl face\n"
-        corners, faces = np.repeat(corners, 2, axis=1), "f %d/%d %d/%d %d/%d\n"
-    with whole_file(path) as temporary:
-        temporary.write_bytes((head + body + _lines(faces, corners)).encode())
+    if skin is None:
+        with whole_file(path) as temporary:
+            temporary.write_bytes((head + body + _lines("f %d %d %d\n", _from_one(triangles))).encode())
+        return
+    check_skin(skin, len(vertices))
+    material, picture = (path.with_suffix(suffix) for suffix in OBJ_COMPANIONS)
+    text = f"newmtl face\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {picture.name}\n"
+    body += _lines("vt %.6f %.6f\n", skin.uv) + "usemtl face\n"
+    body += _lines("f %d/%d %d/%d %d/%d\n", np.repeat(_from_one(triangles), 2, axis=1))
+    with whole_file(path) as mesh_file, whole_file(material) as material_file, whole_file(picture) as picture_file:
+        Image.fromarray(skin.texture).save(picture_file, "png")
+        material_file.write_bytes((head + text).encode())
+        mesh_file.write_bytes((head + f"mtllib {material.name}\n" + body).encode())
 
 
 def write_obj_matlab(path: Path, vertices: np.ndarray, triangles: np.ndarray) -> None:
@@ -95,7 +94,7 @@ def write_obj_matlab(path: Path, vertices: np.ndarray, triangles: np.ndarray) ->
     (Q19). triangles: (T, 3) int from 0, in the source's winding: `MorphableModel.source_triangles()`.
     Raises what `write_obj` raises.
     """
-    _check_drawable(vertices, triangles)
+    check_drawable(vertices, triangles)
     n = len(vertices)
     parts = [
         "# face mesh in the layout of the original 2DASL code\ng\n# object curobj to come\n",
@@ -135,30 +134,25 @@ def _check_vertices(vertices: np.ndarray) -> None:
         raise ShapeError(f"vertices is {vertices.shape}; (N, 3), one row per vertex, is expected")
 
 
-def _check_drawable(vertices: np.ndarray, triangles: np.ndarray) -> None:
+def check_drawable(vertices: np.ndarray, triangles: np.ndarray) -> None:
     check_mesh(vertices, triangles)
     check_finite(vertices)
     if len(triangles) == 0:
         raise DegenerateFaceError("the mesh has no triangles")
 
 
-def _check_colors(colors: np.ndarray, count: int) -> None:
+def check_colors(colors: np.ndarray, count: int) -> None:
     if colors.shape != (count, 3):
         raise ShapeError(f"colors is {colors.shape}; ({count}, 3), one RGB row per vertex, is expected")
     if not (colors.min() >= 0 and colors.max() <= 1):
         raise TwodaslError(f"colors go from {colors.min():g} to {colors.max():g}; 0 to 1 is expected")
 
 
-def _check_skin(skin: Skin, count: int) -> None:
+def check_skin(skin: Skin, count: int) -> None:
     if skin.uv.shape != (count, 2):
         raise ShapeError(f"uv is {skin.uv.shape}; ({count}, 2), one row per vertex, is expected")
     if skin.texture.ndim != 3 or skin.texture.shape[2] != 3 or skin.texture.dtype != np.uint8:
         raise ShapeError(f"the texture is {skin.texture.shape} {skin.texture.dtype}; (S, S, 3) uint8 is expected")
-
-
-def _write_png(path: Path, picture: np.ndarray) -> None:
-    with whole_file(path) as temporary:
-        Image.fromarray(picture).save(temporary, "png")
 
 
 def _from_one(triangles: np.ndarray) -> np.ndarray:
@@ -181,10 +175,10 @@ def write_ply(
 
     vertices: (N, 3), in the frame they are in. colors: (N, 3), RGB 0..1. Raises as `write_obj` does.
     """
-    _check_drawable(vertices, triangles)
+    check_drawable(vertices, triangles)
     fields: list[tuple[str, str]] = [("x", "<f4"), ("y", "<f4"), ("z", "<f4")]
     if colors is not None:
-        _check_colors(colors, len(vertices))
+        check_colors(colors, len(vertices))
         fields += [("red", "u1"), ("green", "u1"), ("blue", "u1")]
     points = np.zeros(len(vertices), fields)
     for axis, name in enumerate("xyz"):
@@ -207,52 +201,3 @@ def write_ply(
     ]
     with whole_file(path) as temporary:
         temporary.write_bytes(("\n".join(head) + "\n").encode("ascii", "replace") + points.tobytes() + faces.tobytes())
-
-
-def write_glb(
-    path: Path,
-    vertices: np.ndarray,
-    triangles: np.ndarray,
-    colors: np.ndarray | None = None,
-    terms: str = "",
-    skin: Skin | None = None,
-    extras: Mapping[str, str] | None = None,
-) -> None:
-    """Write a binary glTF file (.glb), plain, with vertex colours or with a texture.
-
-    vertices: (N, 3), metres, x right, y up, z to the viewer: glTF's own axes. triangles: counter-clockwise seen from
-    outside. colors: (N, 3), RGB 0..1 as pictures have them (sRGB). terms: stand in `asset.copyright`. extras: more
-    facts, in `asset.extras`. Raises as `write_obj` does.
-    """
-    import trimesh
-
-    _check_drawable(vertices, triangles)
-    visual: Any = None
-    if skin is not None:
-        _check_skin(skin, len(vertices))
-        material = trimesh.visual.material.PBRMaterial(
-            baseColorTexture=Image.fromarray(skin.texture), metallicFactor=0.0, roughnessFactor=0.8
-        )
-        visual = trimesh.visual.TextureVisuals(uv=skin.uv, material=material)
-    elif colors is not None:
-        _check_colors(colors, len(vertices))
-        # glTF's vertex colours are linear light; pictures are not.
-        levels = np.rint(255 * np.column_stack([light_from_srgb(colors), np.ones(len(colors))])).astype(np.uint8)
-        visual = trimesh.visual.ColorVisuals(vertex_colors=levels)
-    else:
-        material = trimesh.visual.material.PBRMaterial(
-            baseColorFactor=[180, 180, 180, 255], metallicFactor=0.0, roughnessFactor=0.7
-        )
-        visual = trimesh.visual.TextureVisuals(uv=np.zeros((len(vertices), 2)), material=material)
-    mesh = trimesh.Trimesh(vertices, triangles, visual=visual, process=False)
-
-    def state(tree: dict[str, Any]) -> None:
-        tree["asset"]["generator"] = "twodasl"
-        if terms:
-            tree["asset"]["copyright"] = terms
-        if extras:
-            tree["asset"]["extras"] = dict(extras)
-
-    content = trimesh.exchange.gltf.export_glb(trimesh.Scene(mesh), include_normals=True, tree_postprocessor=state)
-    with whole_file(path) as temporary:
-        temporary.write_bytes(content)

@@ -32,6 +32,10 @@ def write_movie(path: Path, frames: Iterable[np.ndarray], rate: float = 25) -> i
     first = next(given, None)
     if first is None:
         raise FileError(f"{path} would hold no pictures; it is not written")
+    if suffix == ".mp4" and min(first.shape[:2]) < 2:
+        raise ShapeError(
+            f"{path}: MP4 takes pictures of 2 x 2 pixels or more; the first is {first.shape[1]} x {first.shape[0]}"
+        )
     checked = _same_size(chain([first], given), first.shape)
     with whole_file(path) as temporary:
         return (_write_gif if suffix == ".gif" else _write_mp4)(temporary, checked, rate)
@@ -42,7 +46,7 @@ def _same_size(frames: Iterable[np.ndarray], shape: tuple[int, ...]) -> Iterator
         if frame.shape != shape:
             raise ShapeError(
                 f"picture {number + 1} is {frame.shape[1]} x {frame.shape[0]} pixels, the first {shape[1]} x {shape[0]}: "
-                "a movie has one size; --size makes pictures of one"
+                "a movie has one size (--size makes one of photos of the same shape)"
             )
         yield frame
 

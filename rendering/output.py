@@ -9,7 +9,20 @@ from ..models.files import check_output, make_folder
 from ..models.photos import SUFFIXES
 
 # A path that ends so is meant as a file: `-o face.ply` is not taken for a folder.
-FILE_SUFFIXES = SUFFIXES | {".obj", ".ply", ".stl", ".glb", ".mat", ".npy", ".h5", ".gif", ".pdf"}
+FILE_SUFFIXES = SUFFIXES | {
+    ".obj",
+    ".ply",
+    ".stl",
+    ".glb",
+    ".gltf",
+    ".mat",
+    ".npy",
+    ".h5",
+    ".gif",
+    ".mp4",
+    ".pdf",
+    ".svg",
+}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..models.errors import DegenerateFaceError
 from .depth import points_overlay, visible_vertices
-from .faces import Faces, MeshFaces, Photos
+from .faces import Faces, MeshFaces, Photos, check_inside
 from .images import landmarks_overlay, mask_overlay, resized
 from .maps import codes_of, depth_map, normals_map, pncc_map
 from .meshes import check_finite
@@ -102,7 +102,7 @@ def pictures_of(
         for _, vertices in placed:
             check_finite(vertices)
         placed.sort(key=lambda one: float(np.ptp(one[1][:, 1])))
-        if isinstance(faces, MeshFaces) and folder is None and faces.photo_path(rows[0]) is None:
+        if isinstance(faces, MeshFaces) and folder is None:
             picture, placed = _alone(placed, size or ALONE, PAPER if over_photo else 0)
             scale = 1.0
         else:
@@ -123,6 +123,7 @@ def _canvas(faces: Faces, photos: Photos, placed: list[tuple[int, np.ndarray]], 
     if over_photo or stated is None:
         photo = photos.under(faces, row, vertices)
         return photo if over_photo else np.zeros_like(photo)
+    check_inside(vertices, *stated, faces.names[row], "a photo")
     return np.zeros((stated[1], stated[0], 3), np.uint8)
 
 

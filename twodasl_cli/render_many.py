@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 LAYERS = ("photo", "mask", "points", "landmarks", "pose", "depth", "pncc", "normals")
+WITHOUT_SURFACE = frozenset({"photo", "landmarks", "pose"})  # layers that a model without triangles has too
 
 
 @click.command()
@@ -28,7 +29,7 @@ def contact(layer: str, columns: int | None, cell: int, photos: Path | None, **o
     from twodasl.rendering.layers import layer_maker
     from twodasl.rendering.output import Output
 
-    chosen = choose(options, options["input_path"], surface=layer != "landmarks")
+    chosen = choose(options, options["input_path"], surface=layer not in WITHOUT_SURFACE)
     make = layer_maker(chosen.faces, photos, layer)
     names: dict[str, list[int]] = {}
     for row in chosen.rows:
@@ -134,7 +135,7 @@ def figure(
         name = name or Path(path).stem
         if name in named:
             raise click.UsageError(f"two inputs are called {name}: NAME=INPUT names them")
-        named[name] = choose(options, Path(path)).faces
+        named[name] = choose(options, Path(path), surface=not WITHOUT_SURFACE.issuperset(chosen_layers)).faces
     settings = FigureOptions(
         images=tuple(image_name(name.strip()) for name in images.split(",") if name.strip()),
         layers=tuple(chosen_layers),

@@ -46,14 +46,16 @@ _texture = click.option("--texture", is_flag=True, help="Lay the photo on the me
 @_texture
 def obj(matlab: bool, **options: Any) -> None:
     """Wavefront OBJ: x right, y up, z to the viewer, vertices in order; --texture adds .mtl and .png."""
-    from twodasl.rendering.meshes import write_obj
+    from twodasl.models.files import check_output
+    from twodasl.rendering.meshes import OBJ_COMPANIONS, write_obj
+
+    def write(path: Path, mesh: "Placed") -> None:
+        for suffix in OBJ_COMPANIONS if mesh.skin is not None else ():
+            check_output(path.with_suffix(suffix), options["overwrite"])
+        write_obj(path, mesh.vertices, mesh.triangles, mesh.colors, mesh.comments, mesh.skin)
 
     if not matlab:
-        _write_each(
-            options,
-            ".obj",
-            lambda path, mesh: write_obj(path, mesh.vertices, mesh.triangles, mesh.colors, mesh.comments, mesh.skin),
-        )
+        _write_each(options, ".obj", write)
         return
     for name in ("colors", "texture", "eye_distance_mm"):
         if options[name]:
@@ -84,7 +86,7 @@ def ply(**options: Any) -> None:
 @click.option("--plain", is_flag=True, help="Without colours, even where the photo is known.")
 def glb(plain: bool, **options: Any) -> None:
     """Binary glTF in metres, for viewers and engines: textured where the photo is known, else plain."""
-    from twodasl.rendering.meshes import write_glb
+    from twodasl.rendering.gltf import write_glb
 
     if plain and (options["texture"] or options["colors"]):
         raise click.UsageError("--plain and --texture or --colors exclude each other")
@@ -117,6 +119,8 @@ def _write_each(options: dict[str, Any], suffix: str, write: "Callable[[Path, Pl
     from twodasl.rendering.faces import Photos
     from twodasl.rendering.mesh_export import MeshOptions, place
 
+    if options["colors"] and options["texture"]:
+        raise click.UsageError("--colors and --texture exclude each other: a mesh shows one of them")
     chosen = choose(options, options["input_path"], surface=True)
     faces, photos = chosen.faces, Photos(options["photos"])
     settings: MeshOptions = MeshOptions(

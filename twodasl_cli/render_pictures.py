@@ -1,6 +1,7 @@
 """The kinds of `twodasl render` that make a picture of each photo."""
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -170,8 +171,11 @@ def _movie(
                     failed[name] = str(error)
                 advance(1)
 
-    count = write_movie(options["output"], frames(), options["fps"] or _rate(chosen))
-    finish(chosen, f"{count} pictures in {options['output']}", failed, count)
+    drawn = frames()
+    first = next(drawn, None)
+    rate = options["fps"] or _rate(chosen)
+    count = 0 if first is None else write_movie(options["output"], chain([first], drawn), rate)
+    finish(chosen, f"{count} pictures in {options['output']}" if count else "nothing drawn", failed, count)
 
 
 def _rate(chosen: Chosen) -> float:
