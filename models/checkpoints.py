@@ -26,7 +26,7 @@ FORMAT, VERSION = "twodasl-weights", 1
 
 # What this program can do before and after a network, by the words that stand in the file.
 NORMALISATIONS = ("bgr-127.5-128",)  # B, G, R; (v - 127.5) / 128
-LANDMARK_MAPS = {"none": 3, "binary-18": 4}  # the input channels of each
+LANDMARK_MAPS = {"none": 3, "binary-18": 4, "gauss-18": 4}  # the input channels of each
 CROP_RULES = ("3ddfa",)
 
 # The entries of the file's metadata: texts as they are, and what is kept as JSON.

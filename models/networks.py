@@ -1,6 +1,7 @@
-"""The networks that predict coefficients from a crop: 2DASL's ResNet-50 and 3DDFA's MobileNet-V1 family.
+"""The networks that predict coefficients from a crop: 2DASL's ResNet-50, 3DDFA's MobileNet-V1 family, and
+EfficientNet-Lite0 (models.efficientnet), which starts from ImageNet weights.
 
-Parameters carry the names of the published checkpoints. Both take (B, C, H, W) float32, channels B, G, R and then the
+Parameters carry the names of the published checkpoints. All take (B, C, H, W) float32, channels B, G, R and then the
 landmark map where there is one (original pipeline, section 6), and return (B, outputs) whitened coefficients.
 """
 
@@ -60,11 +61,11 @@ class MobileNetV1(nn.Module):
             self.add_module(name, DepthwiseSeparable(channels, int(full * width), stride))
             channels = int(full * width)
         self.fc = nn.Linear(channels, outputs)
-        _initialise(self)
+        initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Whitened coefficients (B, outputs) of images (B, C, H, W) float32."""
-        _check_input(images, self.in_channels)
+        check_input(images, self.in_channels)
         maps = torch.relu(self.bn1(self.conv1(images)))
         for name, _, _ in MOBILENET_BLOCKS:
             maps = self.get_submodule(name)(maps)
@@ -117,11 +118,11 @@ class ResNet50(nn.Module):
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.avgpool = nn.AvgPool2d(7, stride=2)
         self.fc = nn.Linear(channels, outputs)
-        _initialise(self)
+        initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Whitened coefficients (B, outputs) of images (B, C, H, W) float32, H and W from 97 to 128 px."""
-        _check_input(images, self.in_channels)
+        check_input(images, self.in_channels)
         height, width = images.shape[2:]
         if height not in RESNET_SIZES or width not in RESNET_SIZES:
             raise ShapeError(
@@ -134,14 +135,15 @@ class ResNet50(nn.Module):
         return features
 
 
-def _check_input(images: Tensor, channels: int) -> None:
+def check_input(images: Tensor, channels: int) -> None:
+    """Raise ShapeError for anything but (B, channels, H, W)."""
     if images.ndim != 4 or images.shape[1] != channels:
         raise ShapeError(
             f"the network was given {tuple(images.shape)}; (images, {channels}, height, width) is expected"
         )
 
 
-def _initialise(network: nn.Module) -> None:
+def initialise(network: nn.Module) -> None:
     """He's normal initialisation by fan-out for convolutions (section 7); batch norm starts at 1 and 0 by itself."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -152,8 +154,8 @@ def _initialise(network: nn.Module) -> None:
 class Architecture:
     """Which network: what is needed to build it before weights are loaded.
 
-    name: "mobilenet-v1" or "resnet-50". width: multiplies MobileNet's channels (1 for resnet-50). in_channels: B, G, R
-    and the landmark map. Raises ArchitectureError for values that name no network.
+    name: "mobilenet-v1", "resnet-50" or "efficientnet-lite0". width: multiplies MobileNet's channels (1 for the others).
+    in_channels: B, G, R and the landmark map. Raises ArchitectureError for values that name no network.
     """
 
     name: str
@@ -170,8 +172,8 @@ class Architecture:
                 raise ArchitectureError(f"{setting} of {self.name} is {value!r}; a count from 1 is expected")
         if type(self.width) not in (int, float) or not 1 / 32 <= self.width <= 32:
             raise ArchitectureError(f"width of {self.name} is {self.width!r}; a number from 1/32 to 32 is expected")
-        if self.name == "resnet-50" and self.width != 1:
-            raise ArchitectureError(f"width of resnet-50 is {self.width!r}; it comes in width 1 only")
+        if self.name != "mobilenet-v1" and self.width != 1:
+            raise ArchitectureError(f"width of {self.name} is {self.width!r}; it comes in width 1 only")
         object.__setattr__(self, "width", float(self.width))  # 1 and 1.0 are one setting, in files too
 
     @classmethod
@@ -209,8 +211,15 @@ class _WithoutDrawing(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-# To add a network: a class above, and how its settings build it here.
+def _efficientnet(architecture: Architecture) -> nn.Module:
+    from .efficientnet import EfficientNetLite0  # it needs this module's checks
+
+    return EfficientNetLite0(architecture.in_channels, architecture.outputs)
+
+
+# To add a network: a class above, or in a module of its own, and how its settings build it here.
 ARCHITECTURES = {
     "mobilenet-v1": lambda a: MobileNetV1(a.width, a.in_channels, a.outputs),
     "resnet-50": lambda a: ResNet50(a.in_channels, a.outputs),
+    "efficientnet-lite0": _efficientnet,
 }

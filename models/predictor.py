@@ -7,7 +7,7 @@ import numpy as np
 
 from .checkpoints import Weights
 from .errors import TwodaslError
-from .landmark_map import landmark_map
+from .landmark_map import landmark_map, map_points
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,13 +50,27 @@ class Predictor:
         if self.needs_landmarks:
             if landmarks is None:
                 raise TwodaslError("these weights take landmarks as a fourth channel; none were given")
-            channels.append(np.stack([landmark_map(points) for points in landmarks])[:, None])
+            channels.append(self._maps(landmarks))
         batch = torch.from_numpy(np.concatenate(channels, axis=1))
         batch = batch.to(self._device).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
             whitened = self._network(batch).float().cpu().numpy()
         with np.errstate(over="ignore"):  # becomes inf, which the caller sees
             return self.weights.whitening.unwhiten(whitened).astype(np.float32)
+
+    def _maps(self, landmarks: np.ndarray) -> np.ndarray:
+        """The fourth channel (n, 1, 120, 120) float32 of landmarks (n, 68, 2)."""
+        if self.weights.landmark_map == "binary-18":
+            return np.stack([landmark_map(points) for points in landmarks])[:, None]
+        import torch
+
+        from .training.maps import rasterise
+
+        points = np.stack([map_points(face) for face in landmarks])
+        known = np.isfinite(points).all(axis=2)
+        drawn = rasterise(torch.from_numpy(points.astype(np.float32)), torch.from_numpy(known), "gauss")
+        assert drawn is not None
+        return drawn.numpy()
 
 
 def _normalise(crops: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ COMMANDS = {
     "eval": ".evaluate:evaluate",
     "align": ".align:align",
     "render": ".render:render",
+    "train": ".train:train",
     "run": ".runs:run",
     "weights": ".weights:weights",
     "model": ".model:model",
@@ -54,6 +55,13 @@ class ReaderLeftError(Exception):
 def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
+    for name, number in versions():
+        click.echo(f"{name} {number}")
+    ctx.exit()
+
+
+def versions() -> list[tuple[str, str]]:
+    """twodasl, Python, and the libraries whose version can change a number."""
     from importlib.metadata import PackageNotFoundError, version
 
     def installed(name: str) -> str:
@@ -62,11 +70,8 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) 
         except PackageNotFoundError:
             return "not installed"
 
-    click.echo(f"twodasl {installed('twodasl')}")
-    click.echo(f"Python {sys.version.split()[0]}")
-    for name in VERSIONED:
-        click.echo(f"{name} {installed(name)}")
-    ctx.exit()
+    found = [("twodasl", installed("twodasl")), ("Python", sys.version.split()[0])]
+    return found + [(name, installed(name)) for name in VERSIONED]
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -1,0 +1,335 @@
+"""The training loop: steps, schedule, validation, saving, and going on where it stopped, to the same bits."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..checkpoints import Weights
+from ..coefficients import Whitening
+from ..errors import TwodaslError
+from ..files import whole_file
+from ..networks import Architecture
+from .average import Average
+from .batches import Batch
+from .critic import Critic
+from .distributed import World, agreed, averaged, synced
+from .face import TorchFace
+from .log import Log
+from .losses import critic_loss
+from .objective import Counts, Objective
+from .schedule import learning_rate
+from .settings import TrainSettings
+from .state import BEST, LAST, Progress, save_state
+
+PROBED = 12  # steps after which --minutes becomes a number of steps
+LOGGED = 10  # steps from one line of the log to the next
+LANDMARK_MAPS = {"none": "none", "binary": "binary-18", "gauss": "gauss-18"}
+
+
+class NotFiniteLossError(TwodaslError):
+    """A term of the loss is NaN or infinite."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is learned, besides the settings. batches: of steps start..stop-1, of this process. validation: held-out
+    batches, of `held_out` faces. labelled, wild: faces of a whole batch. terms: what the weights say of their use."""
+
+    face: TorchFace
+    whitening: Whitening
+    basis_id: str
+    convention: Any
+    n_identity: int
+    n_expression: int
+    batches: Callable[[int, int], Iterator[Batch]]
+    validation: Callable[[], Iterable[Batch]]
+    labelled: int
+    wild: int
+    held_out: int = 0
+    terms: str = ""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop: after this many seconds from now, or when the steps are done."""
+
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a step tells. terms: the weighted parts of the loss. seconds: of the step, and of it waiting for data."""
+
+    step: int
+    steps: int
+    loss: float
+    terms: dict[str, float]
+    lr: float
+    images_per_second: float
+    waited: float
+
+
+class Trainer:
+    """One training in one process; `progress` says where it is."""
+
+    def __init__(
+        self, settings: TrainSettings, task: Task, folder: Path, world: World, network: nn.Module | None = None
+    ) -> None:
+        """network: to start from; else one with fresh weights, drawn with the settings' seed."""
+        self.settings, self.task, self.folder, self.world = settings, task, folder, world
+        torch.manual_seed(settings.seed)
+        channels = 3 if settings.map_kind == "none" else 4
+        outputs = 12 + task.n_identity + task.n_expression
+        self.architecture = Architecture(settings.network.name, settings.network.width, channels, outputs)
+        self.network = synced(network or self.architecture.build(), world).to(world.device)
+        self.objective: nn.Module = Objective(
+            self.network, task.face.to(world.device), settings.losses, settings.map_kind
+        )
+        self.critic: Critic | None = None
+        if settings.losses.critic:
+            shape = task.n_identity + task.n_expression
+            self.critic = Critic(shape, settings.critic.kind, settings.critic.spectral_norm).to(world.device)
+            self._critic_optimiser = torch.optim.Adam(self.critic.parameters(), settings.critic.lr)
+        self._optimiser = _optimiser(self.network, settings)
+        self._average = Average(self.network, settings.optimiser.ema)
+        self.progress = Progress(steps=settings.steps, world=world.size)
+        self._parallel: nn.Module = self.objective
+        if world.size > 1:
+            self._parallel = nn.parallel.DistributedDataParallel(self.objective)
+        self._stop = False
+
+    def stop(self) -> None:
+        """Ask to stop after the step that is under way; the state is saved then."""
+        self._stop = True
+
+    # --- state ----------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write the state and the last weights."""
+        if not self.world.first:
+            return
+        tensors: dict[str, Any] = {
+            "network": self.network.state_dict(),
+            "average": self._average.state,
+            "optimiser": self._optimiser.state_dict(),
+        }
+        if self.critic is not None:
+            tensors |= {"critic": self.critic.state_dict(), "critic_optimiser": self._critic_optimiser.state_dict()}
+        save_state(self.folder, self.progress, tensors)
+        self.weights().save(self.folder / LAST)
+
+    def load(self, progress: Progress, tensors: dict[str, Any]) -> None:
+        """Go on from a saved state. Raises TwodaslError where it is of another network or number of processes."""
+        if progress.world != self.world.size:
+            raise TwodaslError(
+                f"{self.folder} was trained by {progress.world} processes, this is one of {self.world.size}: start "
+                "as many to go on"
+            )
+        try:
+            self.network.load_state_dict(tensors["network"])
+            self._average.load(tensors["average"])
+            self._optimiser.load_state_dict(tensors["optimiser"])
+            if self.critic is not None:
+                self.critic.load_state_dict(tensors["critic"])
+                self._critic_optimiser.load_state_dict(tensors["critic_optimiser"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise TwodaslError(f"the state in {self.folder} does not fit its settings: {reason}") from error
+        self.progress = progress
+
+    def weights(self) -> Weights:
+        """The averaged weights, as they predict."""
+        task, settings = self.task, self.settings
+        return Weights(
+            architecture=self.architecture,
+            state=self._average.state,
+            whitening=task.whitening,
+            basis_id=task.basis_id,
+            convention=task.convention,
+            landmark_map=LANDMARK_MAPS[settings.map_kind],
+            n_identity=task.n_identity,
+            n_expression=task.n_expression,
+            name=self.folder.name,
+            source=f"twodasl train, preset {settings.preset}, step {self.progress.step}",
+            terms=task.terms,
+            training=settings.as_dict() | {"step": self.progress.step},
+        )
+
+    # --- the loop -------------------------------------------------------------------------------
+
+    def train(self, log: Log | None, budget: Budget, on_report: Callable[[Report], None] = lambda _: None) -> bool:
+        """Train until the steps are done, the time is up, or `stop`; the state is saved. Returns whether it is done.
+
+        budget.seconds: after a few steps they decide how many steps there will be, so that the schedule ends with them.
+        Raises NotFiniteLossError, with the batch saved, where a term is not finite.
+        """
+        progress, settings = self.progress, self.settings
+        start, before, planned = time.monotonic(), progress.seconds, budget.seconds is None
+        first_step = progress.step
+        self._parallel.train()
+        patience = settings.validation.patience
+        waiting = time.monotonic()
+        for batch in self.task.batches(first_step, max(progress.steps, first_step + 10**9 * (not planned))):
+            waited = time.monotonic() - waiting
+            report = self._step(batch.to(self.world.device), waited)
+            progress.step += 1
+            elapsed = time.monotonic() - start
+            progress.seconds = before + elapsed
+            if not planned and progress.step - first_step >= PROBED:
+                assert budget.seconds is not None
+                left = (budget.seconds - elapsed) * (progress.step - first_step) / elapsed
+                progress.steps = int(agreed(self.world, progress.step + max(1.0, left)))
+                planned = True
+            if progress.step % LOGGED == 0 or progress.step in (1, progress.steps):
+                on_report(report)
+                if log is not None:
+                    log.scalars(progress.step, "train", _line(report))
+            done = planned and progress.step >= progress.steps
+            out_of_time = budget.seconds is not None and elapsed > budget.seconds
+            stop = agreed(self.world, float(self._stop or out_of_time)) > 0
+            if progress.step % settings.validation.every == 0 or done:
+                self._validate(log)
+            worn = 0 < patience <= progress.worse
+            if done or stop or worn or progress.step % settings.checkpoint_every == 0:
+                self.save()
+            if done or stop or worn:
+                return done or worn
+            waiting = time.monotonic()
+        return True
+
+    def _step(self, batch: Batch, waited: float) -> Report:
+        began = time.monotonic()
+        progress, settings = self.progress, self.settings
+        step, steps = progress.step, progress.steps
+        _, stage = settings.stage_at(step, steps)
+        self._freeze(stage.batch_norm == "freeze")
+        lr = learning_rate(settings.optimiser, stage, step, steps)
+        for group in self._optimiser.param_groups:
+            group["lr"] = lr
+        generator = torch.Generator().manual_seed(hash_of(settings.seed, step))
+        ids = self.task.face.resample_ids(generator).to(self.world.device)
+        counts = Counts(self.task.labelled, self.task.wild, self.world.size)
+        if self.critic is not None:
+            self.critic.requires_grad_(False)
+        half = torch.autocast(self.world.device.type, torch.bfloat16) if settings.precision == "bfloat16" else None
+        with half or nullcontext():
+            loss, terms, first = self._parallel(batch, stage, ids, self.critic, counts)
+        self._optimiser.zero_grad(set_to_none=True)
+        values = {name: float(term.detach()) for name, term in terms.items()}
+        self._check_finite(values, batch)
+        loss.backward()
+        if settings.optimiser.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), settings.optimiser.clip)
+        self._optimiser.step()
+        if self.critic is not None:
+            values["critic's own"] = self._teach_critic(batch, first.detach().float(), counts)
+        self._average.follow(self.network, step)
+        total = sum(value for name, value in values.items() if name != "critic's own")
+        seconds = time.monotonic() - began + waited
+        return Report(step + 1, steps, total, values, lr, settings.batch / seconds, waited)
+
+    def _teach_critic(self, batch: Batch, first: Tensor, counts: Counts) -> float:
+        assert self.critic is not None
+        self.critic.requires_grad_(True)
+        labelled = batch.labelled
+        fakes = ~labelled if counts.wild else labelled
+        truth = self.task.face.whiten(batch.coefficients[labelled])[:, 12:]
+        real = self.critic(batch.images[labelled], truth)
+        fake = self.critic(batch.images[fakes], first[fakes, 12:])
+        loss = critic_loss(real, fake, self.critic.kind).mean()
+        self._critic_optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        averaged(self.world, [value.grad for value in self.critic.parameters() if value.grad is not None])
+        self._critic_optimiser.step()
+        return float(loss.detach())
+
+    def _freeze(self, frozen: bool) -> None:
+        """Batch norms use and keep their running statistics, or those of each batch."""
+        for module in self.network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.train(not frozen)
+
+    def _check_finite(self, values: dict[str, float], batch: Batch) -> None:
+        wrong = [name for name, value in values.items() if not math.isfinite(value)]
+        if agreed(self.world, float(bool(wrong))) == 0:
+            return
+        path = self.folder / f"not-finite-{self.world.rank}.pt"
+        with whole_file(path) as temporary:
+            torch.save(batch.as_dict(), temporary)
+        named = ", ".join(f"{name} is {values[name]}" for name in wrong) or "a term of another process is not finite"
+        raise NotFiniteLossError(
+            f"step {self.progress.step + 1}: {named}; the batch is kept in {path}, the state before in "
+            f"{self.folder}: a smaller --lr may help"
+        )
+
+    # --- validation -----------------------------------------------------------------------------
+
+    def _validate(self, log: Log | None) -> None:
+        """Score the averaged weights on the held-out faces, and keep them where they are the best so far."""
+        error = self.validation_error()
+        progress = self.progress
+        if math.isnan(error):  # no face is held out: the last weights are the best
+            progress.best_step = progress.step
+            if self.world.first:
+                self.weights().save(self.folder / BEST)
+            return
+        better = progress.best is None or error < progress.best
+        progress.worse = 0 if better else progress.worse + 1
+        if better:
+            progress.best, progress.best_step = error, progress.step
+            if self.world.first:
+                self.weights().save(self.folder / BEST)
+        if log is not None:
+            log.scalars(progress.step, "validation", {"nme": error, "best": progress.best})
+
+    @torch.no_grad()
+    def validation_error(self) -> float:
+        """2D NME of the 68 landmarks over the held-out faces with detector-like input points: a fraction; every
+        process computes it alone, over all of them."""
+        network = self.architecture.build().to(self.world.device)
+        network.load_state_dict(self._average.state)
+        network.eval()
+        objective = Objective(network, self.task.face, self.settings.losses, self.settings.map_kind)
+        errors = []
+        for batch in self.task.validation() if self.task.held_out else ():
+            there = batch.to(self.world.device)
+            first = objective.predict(there)
+            points = self.task.face.landmarks(self.task.face.unwhiten(first))[..., :2]
+            truth = there.landmarks68[..., :2]
+            size = (truth.amax(dim=1) - truth.amin(dim=1)).prod(dim=1).sqrt()
+            errors.append(((points - truth).norm(dim=2).mean(dim=1) / size).cpu().numpy())
+        return float(np.concatenate(errors).mean()) if errors else math.nan
+
+
+def hash_of(seed: int, step: int) -> int:
+    """A seed of its own for every step."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _optimiser(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Norms and biases are not decayed."""
+    how = settings.optimiser
+    matrices = [value for value in network.parameters() if value.ndim > 1]
+    vectors = [value for value in network.parameters() if value.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": how.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    if how.kind == "sgd":
+        return torch.optim.SGD(groups, how.lr, momentum=how.momentum, nesterov=how.momentum > 0)
+    return torch.optim.AdamW(groups, how.lr)
+
+
+def _line(report: Report) -> dict[str, Any]:
+    return {
+        "loss": report.loss,
+        "terms": report.terms,
+        "lr": report.lr,
+        "images_per_second": report.images_per_second,
+        "waited_seconds": report.waited,
+    }
