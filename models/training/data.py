@@ -6,8 +6,8 @@ from typing import Any, Literal, get_args
 
 from ..errors import SettingsError
 from .noise import DetectorNoise
+from .settings import MapKind
 
-MapKind = Literal["binary", "gauss", "none"]
 WildPoints = Literal["human", "detector-like"]
 
 SHARES = ("point_dropout", "map_dropout", "flip", "grey", "blur", "jpeg", "occluders")

@@ -188,13 +188,13 @@ class Trainer:
                 left = (budget.seconds - elapsed) * (progress.step - first_step) / elapsed
                 progress.steps = int(agreed(self.world, progress.step + max(1.0, left)))
                 planned = True
-            if progress.step % LOGGED == 0 or progress.step in (1, progress.steps):
-                on_report(report)
-                if log is not None:
-                    log.scalars(progress.step, "train", _line(report))
             done = planned and progress.step >= progress.steps
             out_of_time = budget.seconds is not None and elapsed > budget.seconds
             stop = agreed(self.world, float(self._stop or out_of_time)) > 0
+            if progress.step % LOGGED == 0 or progress.step == 1 or done or stop:
+                on_report(report)
+                if log is not None:
+                    log.scalars(progress.step, "train", _line(report))
             if progress.step % settings.validation.every == 0 or done:
                 self._validate(log)
             worn = 0 < patience <= progress.worse
@@ -223,7 +223,9 @@ class Trainer:
         with half or nullcontext():
             loss, terms, first = self._parallel(batch, stage, ids, self.critic, counts)
         self._optimiser.zero_grad(set_to_none=True)
-        values = {name: float(term.detach()) for name, term in terms.items()}
+        together = torch.stack([term.detach().float() for term in terms.values()])
+        averaged(self.world, [together])
+        values = dict(zip(terms, together.tolist(), strict=True))
         self._check_finite(values, batch)
         loss.backward()
         if settings.optimiser.clip:
