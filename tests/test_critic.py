@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from twodasl.models.training.critic import Critic
-from twodasl.models.training.losses import CriticKind, critic_loss, generator_loss
+from twodasl.models.training.losses import critic_loss, generator_loss
+from twodasl.models.training.settings import CriticKind
 
 KINDS: tuple[CriticKind, ...] = ("hinge", "bce")
 

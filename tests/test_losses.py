@@ -24,7 +24,6 @@ from twodasl.models.pose import (
 )
 from twodasl.models.training.face import TorchFace, camera_scale
 from twodasl.models.training.losses import (
-    CriticKind,
     critic_loss,
     cycle,
     generator_loss,
@@ -35,7 +34,8 @@ from twodasl.models.training.losses import (
     weighted,
     wpdc,
 )
-from twodasl.models.training.maps import MapKind, rasterise
+from twodasl.models.training.maps import rasterise
+from twodasl.models.training.settings import CriticKind, MapKind
 
 FACES, C, TZ = 3, 62, 11
 # low 1, middle 2, high 4, from the table of the paper page, section 2

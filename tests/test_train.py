@@ -76,10 +76,15 @@ def test_both_stages_with_every_loss(preset: str, folder: Path, tmp_path: Path) 
     err = start(folder, tmp_path / "run", "--preset", preset, "--steps", 12, *more, "--set", "losses.self_2d=0.1")
     assert "12 of 12 steps" in err
     first, last = lines(tmp_path / "run")[0], lines(tmp_path / "run")[-1]
-    terms = {"self_2d", "self_3d", "cycle", "critic", "critic's own"} | ({"landmarks"} if preset == "open" else set())
+    terms = {"self_2d", "self_3d", "cycle", "critic"} | ({"landmarks"} if preset == "open" else set())
     assert set(first["terms"]) == terms | {"wpdc"}
     assert set(last["terms"]) == terms | {"vdc"}
     assert all(np.isfinite(value) for value in last["terms"].values())
+    assert set(first["gradients"]) == set(first["terms"])
+    assert all(value > 0 for value in first["gradients"].values())
+    assert 0 <= last["critic"]["accuracy"] <= 1
+    assert last["critic"]["loss"] != first["critic"]["loss"]
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
     weights = Weights.load(tmp_path / "run" / "best.safetensors")
     assert weights.landmark_map == "binary-18"
     assert weights.training["preset"] == preset
@@ -177,7 +182,7 @@ def test_two_processes_learn_what_one_does(folder: Path, tmp_path: Path) -> None
     assert result.returncode == 0, result.stderr[-2000:]
     for one, two in zip(lines(tmp_path / "one"), lines(tmp_path / "two"), strict=True):
         assert two["step"] == one["step"]
-        for name in one["terms"].keys() - {"critic", "critic's own"}:
+        for name in one["terms"].keys() - {"critic"}:
             assert two["terms"][name] == pytest.approx(one["terms"][name], rel=0.02), name
     code, _, err = run_command("train", "resume", tmp_path / "two", "--steps", 8)
     assert code == 1

@@ -1,6 +1,6 @@
 """Draw docs/images/rendering.jpg: one face in every kind of picture, from the folder that `twodasl demo` wrote.
 
-    python tools/draw_rendering.py twodasl-demo docs/images/rendering.jpg
+python tools/draw_rendering.py twodasl-demo docs/images/rendering.jpg
 """
 
 import sys

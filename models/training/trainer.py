@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from .settings import TrainSettings
 from .state import BEST, LAST, Progress, save_state
 
 PROBED = 12  # steps after which --minutes becomes a number of steps
+SAMPLES = 8  # faces on a picture for TensorBoard
 LOGGED = 10  # steps from one line of the log to the next
 LANDMARK_MAPS = {"none": "none", "binary": "binary-18", "gauss": "gauss-18"}
 
@@ -66,7 +67,9 @@ class Budget:
 
 @dataclass(frozen=True)
 class Report:
-    """What a step tells. terms: the weighted parts of the loss. seconds: of the step, and of it waiting for data."""
+    """What a step tells. terms: the weighted parts of the loss. critic: its own loss, and the share of faces that it
+    tells right. gradients: the norm of each term's gradient, at steps where it was looked at. waited: seconds for data.
+    """
 
     step: int
     steps: int
@@ -75,6 +78,8 @@ class Report:
     lr: float
     images_per_second: float
     waited: float
+    critic: dict[str, float] = field(default_factory=dict)
+    gradients: dict[str, float] = field(default_factory=dict)
 
 
 class Trainer:
@@ -191,10 +196,12 @@ class Trainer:
             done = planned and progress.step >= progress.steps
             out_of_time = budget.seconds is not None and elapsed > budget.seconds
             stop = agreed(self.world, float(self._stop or out_of_time)) > 0
-            if progress.step % LOGGED == 0 or progress.step == 1 or done or stop:
+            if progress.step % LOGGED == 0 or progress.step == 1 or done or stop or report.gradients:
                 on_report(report)
                 if log is not None:
                     log.scalars(progress.step, "train", _line(report))
+            if report.gradients and log is not None:
+                log.picture(progress.step, "samples", self._samples(batch))
             if progress.step % settings.validation.every == 0 or done:
                 self._validate(log)
             worn = 0 < patience <= progress.worse
@@ -227,18 +234,30 @@ class Trainer:
         averaged(self.world, [together])
         values = dict(zip(terms, together.tolist(), strict=True))
         self._check_finite(values, batch)
+        sampled = step % settings.sample_every == 0
+        gradients = self._gradient_norms(terms) if sampled else {}
         loss.backward()
         if settings.optimiser.clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), settings.optimiser.clip)
         self._optimiser.step()
-        if self.critic is not None:
-            values["critic's own"] = self._teach_critic(batch, first.detach().float(), counts)
+        judged = {} if self.critic is None else self._teach_critic(batch, first.detach().float(), counts)
         self._average.follow(self.network, step)
-        total = sum(value for name, value in values.items() if name != "critic's own")
         seconds = time.monotonic() - began + waited
-        return Report(step + 1, steps, total, values, lr, settings.batch / seconds, waited)
+        speed = settings.batch / seconds
+        return Report(step + 1, steps, sum(values.values()), values, lr, speed, waited, judged, gradients)
 
-    def _teach_critic(self, batch: Batch, first: Tensor, counts: Counts) -> float:
+    def _gradient_norms(self, terms: dict[str, Tensor]) -> dict[str, float]:
+        """How hard each term pulls at the network: the norm of its gradient."""
+        parameters = list(self.network.parameters())
+        norms = {}
+        for name, term in terms.items():
+            pulls = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+            squares = [pull.detach().float().square().sum() for pull in pulls if pull is not None]
+            norms[name] = float(torch.stack(squares).sum().sqrt()) if squares else 0.0
+        return norms
+
+    def _teach_critic(self, batch: Batch, first: Tensor, counts: Counts) -> dict[str, float]:
+        """One step of the critic; its loss and the share of faces it told right."""
         assert self.critic is not None
         self.critic.requires_grad_(True)
         labelled = batch.labelled
@@ -251,7 +270,10 @@ class Trainer:
         loss.backward()
         averaged(self.world, [value.grad for value in self.critic.parameters() if value.grad is not None])
         self._critic_optimiser.step()
-        return float(loss.detach())
+        right = torch.cat([real.detach() > 0, fake.detach() < 0]).float().mean()
+        together = torch.stack([loss.detach().float(), right])
+        averaged(self.world, [together])
+        return dict(zip(("loss", "accuracy"), together.tolist(), strict=True))
 
     def _freeze(self, frozen: bool) -> None:
         """Batch norms use and keep their running statistics, or those of each batch."""
@@ -271,6 +293,28 @@ class Trainer:
             f"step {self.progress.step + 1}: {named}; the batch is kept in {path}, the state before in "
             f"{self.folder}: a smaller --lr may help"
         )
+
+    @torch.no_grad()
+    def _samples(self, batch: Batch) -> np.ndarray:
+        """Faces of a batch with the points shown to the network, red, and the ones it predicts, green."""
+        few = batch.to(self.world.device)
+        training = self.network.training
+        self.network.eval()
+        predicted = self.task.face.landmarks(self.task.face.unwhiten(self.objective.predict(few)))  # type: ignore[operator]
+        self.network.train(training)
+        pictures = []
+        for row in np.linspace(0, len(batch.images) - 1, SAMPLES).astype(int):
+            face = ((batch.images[row].numpy()[::-1] * 128) + 127.5).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+            picture = face.repeat(2, axis=0).repeat(2, axis=1)
+            shown = batch.input18[row][batch.input_visible[row]].numpy()
+            for points, color in ((predicted[row, :, :2].cpu().numpy(), (60, 220, 60)), (shown, (240, 40, 40))):
+                places = points[(np.abs(points) < 1000).all(axis=1)]
+                column, line = np.rint(2 * places + 0.5).astype(int).T
+                inside = (column >= 0) & (column < 239) & (line >= 0) & (line < 239)
+                for right, down in ((0, 0), (1, 0), (0, 1), (1, 1)):
+                    picture[line[inside] + down, column[inside] + right] = color
+            pictures.append(picture)
+        return np.concatenate(pictures, axis=1)
 
     # --- validation -----------------------------------------------------------------------------
 
@@ -333,5 +377,7 @@ def _line(report: Report) -> dict[str, Any]:
         "terms": report.terms,
         "lr": report.lr,
         "images_per_second": report.images_per_second,
+        **({"critic": report.critic} if report.critic else {}),
+        **({"gradients": report.gradients} if report.gradients else {}),
         "waited_seconds": report.waited,
     }
