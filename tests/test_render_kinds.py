@@ -12,6 +12,7 @@ from scipy.io import loadmat, savemat
 from tests.command import run_command
 from tests.test_mesh_formats import glb_parts, values
 from tests.toy_faces import HEIGHT, WIDTH, ToyFaces
+from tests.toy_infer import make_toy_job
 from twodasl.models.errors import FileError
 from twodasl.models.mesh_files import read_mesh
 from twodasl.models.morphable import MorphableModel
@@ -673,3 +674,31 @@ def test_a_full_disk_leaves_nothing(kind: str, run: Path, tmp_path: Path, monkey
 def test_files_of_other_kinds_are_no_folders(name: str, run: Path, tmp_path: Path) -> None:
     assert f"not {Path(name).suffix}; or -o names a folder" in refused("obj", run, "-o", tmp_path / name)
     assert not (tmp_path / name).exists()
+
+
+# --- photos, through a network ------------------------------------------------------------------
+
+
+def test_photos_are_drawn_with_weights(toy_model: MorphableModel, tmp_path: Path) -> None:
+    """What `infer` and then `render` draw, in one command."""
+    job = make_toy_job(tmp_path, toy_model, ["one", "two"])
+    how = ["--model", tmp_path / "toy.h5"]
+    assert job.infer(job.photos, "--boxes-from", "truth")[0] == 0
+    assert run_command("render", "mask", tmp_path / "run.h5", *how, "-o", tmp_path / "a", "--format", "png")[0] == 0
+    weights = ["--weights", tmp_path / "w3.safetensors"]
+    drawn = ["render", "mask", job.photos, *how, *weights, "-o", tmp_path / "b", "--format", "png"]
+    code, _, err = run_command(*drawn)
+    assert (code, "where are the faces?" in err) == (2, True)
+    code, _, err = run_command(*drawn, "--boxes-from", "truth")
+    assert code == 0, err
+    for name in ("one", "two"):
+        assert (tmp_path / "a" / f"{name}.png").read_bytes() == (tmp_path / "b" / f"{name}.png").read_bytes()
+    one = ["render", "landmarks", job.photos / "one.png", *how, *weights, "--boxes-from", "truth", "-o"]
+    assert run_command(*one, tmp_path / "one.png")[0] == 0
+    code, _, err = run_command(
+        "render", "mask", tmp_path / "run.h5", *how, "--boxes-from", "truth", "-o", tmp_path / "c"
+    )
+    assert (code, "go with --weights" in err) == (2, True)
+    need = ["--weights", tmp_path / "w4.safetensors", "--boxes-from", "truth", "-o", tmp_path / "d"]
+    code, _, err = run_command("render", "mask", job.photos, *how, *need)
+    assert (code, "fourth channel" in err) == (2, True)

@@ -42,7 +42,8 @@ class _Kinds(click.Group):
 def render() -> None:
     """Draw faces and write meshes.
 
-    INPUT is a run, a folder of vertex .mat or one of them, coefficients (.npy with --rows), or a mesh (.ply .obj .glb).
+    INPUT is a run, a folder of vertex .mat or one of them, coefficients (.npy with --rows), or a mesh (.ply .obj .glb);
+    with --weights a photo or a folder of photos.
     -o names one file, or a folder for many; files that a folder has already are kept, so that a stopped command goes
     on where it was.
     """

@@ -37,6 +37,15 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--frame-in", type=click.Choice(["photo", "crop"]), help="Frame of vertex files [default: recognised]."
         ),
+        click.option(
+            "--weights", type=FILE,
+            help="INPUT is a photo or a folder of photos: predict their faces first, with these weights.",
+        ),
+        click.option(
+            "--boxes-from", type=click.Choice(["truth", "landmarks"]),
+            help="With --weights: boxes from the annotation beside each photo, or from --landmarks.",
+        ),
+        click.option("--landmarks", "points", type=FILE, help="With --weights: 68 landmarks per photo, from 0."),
         overwrite_option,
         click.option(
             "--jobs", type=click.IntRange(1, 64), default=min(4, os.cpu_count() or 1), show_default=True,
@@ -75,17 +84,22 @@ def choose(options: dict[str, Any], input_path: Path, surface: bool = False) -> 
     from twodasl.models.tables import read_names
     from twodasl.rendering.faces import MeshFaces, open_faces
 
-    faces = open_faces(
-        input_path,
-        InputOptions(
-            rows=options["rows"],
-            whitening=options["whitening"],
-            boxes=options["boxes"],
-            model=options["model_path"],
-            convention=options["convention"],
-            frame_in=options["frame_in"],
-        ),
-    )
+    if options["weights"] is not None:
+        faces: Faces = _predicted(options, input_path)
+    elif options["boxes_from"] is not None or options["points"] is not None:
+        raise click.UsageError("--boxes-from and --landmarks are for photos: they go with --weights")
+    else:
+        faces = open_faces(
+            input_path,
+            InputOptions(
+                rows=options["rows"],
+                whitening=options["whitening"],
+                boxes=options["boxes"],
+                model=options["model_path"],
+                convention=options["convention"],
+                frame_in=options["frame_in"],
+            ),
+        )
     if surface and not isinstance(faces, MeshFaces) and len(faces.model.triangles) == 0:
         raise DegenerateFaceError(
             f"the face model {faces.model.name!r} has no triangles, so there is no surface to draw: import it again "
@@ -99,6 +113,39 @@ def choose(options: dict[str, Any], input_path: Path, surface: bool = False) -> 
     if not rows and not failed:
         raise NamesError(f"{input_path} holds no faces")
     return Chosen(faces, rows, failed)
+
+
+def _predicted(options: dict[str, Any], path: Path) -> "Faces":
+    """The faces that a network finds in a photo, or in the photos of a folder."""
+    from tempfile import TemporaryDirectory
+
+    from twodasl.models.checkpoints import Weights
+    from twodasl.models.errors import FileError
+    from twodasl.models.inference import InferenceSettings, collect_inputs, infer, list_photos
+    from twodasl.models.library import open_model
+    from twodasl.models.predictor import Predictor
+    from twodasl.models.runs import Run
+    from twodasl.rendering.faces import RunFaces
+
+    for name in ("whitening", "convention", "frame_in"):
+        if options[name] is not None:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for other inputs: --weights say all that")
+    source = "boxes" if options["boxes"] is not None else options["boxes_from"]
+    if source is None and options["points"] is None:
+        raise click.UsageError("where are the faces? With --weights say --boxes, --boxes-from truth or --landmarks")
+    if not path.exists():
+        raise FileError(f"cannot read {path}: no such file or folder")
+    photos = list_photos(path) if path.is_dir() else [path]
+    items = collect_inputs(photos, options["boxes"], options["points"], options["rows"], options["only"])
+    weights = Weights.load(options["weights"])
+    if weights.landmark_map != "none" and options["points"] is None:
+        raise click.UsageError(f"{options['weights']} take landmarks as a fourth channel: hand over --landmarks")
+    model = open_model(options["model_path"], weights.basis_id, str(options["weights"]))
+    settings = InferenceSettings(box_source=source or "landmarks")  # type: ignore[arg-type]  # click.Choice
+    with TemporaryDirectory() as folder, progress("reconstruct", len(items)) as advance:
+        output = Path(folder) / "run.h5"
+        infer(items, Predictor(weights), model, output, settings, on_outcome=lambda _: advance(1))
+        return RunFaces(Run.load(output), model)
 
 
 def in_order(work: Callable[[Item], Made], items: Iterable[Item], jobs: int) -> Iterator[Future[Made]]:
