@@ -1,5 +1,7 @@
 """What an evaluation other than an NME found: one number per image or frame of one method, and what follows from it."""
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,7 +79,7 @@ def measured_table(results: Sequence[Measured]) -> str:
     widths = [max(10, len(column) + 2) for column in columns]
     lines += ["", " " * width + "".join(f"{c.replace('_', ' '):>{w}}" for c, w in zip(columns, widths, strict=True))]
     for result in results:
-        cells = (_cell(result.summary[column]) for column in columns)
+        cells = (summary_cell(result.summary[column]) for column in columns)
         lines.append(f"{result.label:{width}}" + "".join(f"{c:>{w}}" for c, w in zip(cells, widths, strict=True)))
     for result in results:
         of = "" if len(results) == 1 else f"{result.method}: "
@@ -88,7 +90,23 @@ def measured_table(results: Sequence[Measured]) -> str:
     return "\n".join(lines)
 
 
-def _cell(value: float | int | None) -> str:
+def measured_csv(results: Sequence[Measured]) -> str:
+    """One line per item and method: its value, its further numbers, and everything that decided them."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = list(results[0].columns)
+    writer.writerow(["name", "method", results[0].metric, *columns, "unit", "choices"])
+    for result in results:
+        block = "; ".join(f"{key.replace('_', ' ')}: {value}" for key, value in result.choices.items())
+        numbers = np.column_stack([result.values, *(result.columns[column] for column in columns)])
+        for name, row in zip(result.names, numbers.tolist(), strict=True):
+            cells = ["" if np.isnan(value) else repr(value) for value in row]
+            writer.writerow([name, result.label, *cells, result.unit, block])
+    return text.getvalue()
+
+
+def summary_cell(value: float | int | None) -> str:
+    """A number of a summary as tables show it."""
     if value is None:
         return "-"
     return str(value) if isinstance(value, int) else f"{value:.3f}"

@@ -60,20 +60,19 @@ class NmeSettings:
 
 
 def evaluate_nme(
-    methods: Sequence[Method],
+    names: tuple[str, ...],
+    scored: Sequence[Prediction],
     truth_path: Path,
     settings: NmeSettings,
-    only: Path | None = None,
     options: InputOptions | None = None,
     progress: Progress = _no_progress,
 ) -> list[NmeResult]:
     """Score every method against one truth: results by kind of error, dimension and method, in this order.
 
-    The scored set is `only`, else every image that any of the inputs names; an image of it without a valid prediction
-    is a failure of that method. progress: what shows how far a long part is, as `twodasl_cli.options.progress` does.
+    names, scored: of `open_scored`; an image of them without a valid prediction is a failure of that method.
+    progress: what shows how far a long part is, as `twodasl_cli.options.progress` does.
     Raises TwodaslError subclasses for inputs that do not fit, NamesError for an image without a truth.
     """
-    names, scored = open_scored(methods, options or InputOptions(), only)
     results: list[NmeResult] = []
     if settings.sparse:
         truth = open_truth(truth_path, settings.labels, names)
@@ -83,7 +82,7 @@ def evaluate_nme(
             for prediction in scored
         ]
     if settings.dense or settings.recon is not None:
-        meshes = _mesh_truth(truth_path, names, scored, settings, options)
+        meshes = mesh_truth(truth_path, names, scored, settings, options)
     if settings.dense:
         with progress("dense", len(names) * len(scored)) as step:
             by_method = [
@@ -132,7 +131,7 @@ def _open_all(
     return predictions
 
 
-def _mesh_truth(
+def mesh_truth(
     path: Path,
     names: tuple[str, ...],
     predictions: Sequence[Prediction],

@@ -80,28 +80,35 @@ def score_recon(
     extra = {name: np.full(n, np.nan) for name in ("steps", "rmse_px", *members)}
     reasons: dict[str, str] = {}
 
-    def score_image(row: int) -> None:
+    def score_image(row: int) -> Pair | None:
+        """The image's errors; their distances over its size, None where it fails."""
         rows = np.array([row])
         block = restrict(truth.meshes.block(rows), truth.meshes.vertex_ids, common).astype(np.float64)
         predicted = restrict(meshes.block(rows), meshes.vertex_ids, common)[:, 0].T.astype(np.float64)
         size = truth.sizes(normalise, block, rows, 3)
         check_sizes(size, truth.names, rows)
         if not np.isfinite(predicted).all():
-            return
+            return None
         try:
             pair = measure(block[:, 0].T, predicted)
         except (AlignmentError, DegenerateFaceError) as error:
             reasons[truth.names[row]] = str(error)
-            return
+            return None
         values[row] = pair.distances.mean() / size[0]
         extra["steps"][row], extra["rmse_px"][row] = pair.steps, pair.rmse
         for name, member in members.items():
             chosen = pair.distances[member[pair.ids]]
             extra[name][row] = chosen.mean() / size[0] if len(chosen) else np.nan
+        return replace(pair, distances=pair.distances / size[0])
 
+    total: np.ndarray | None = None
+    measured = ids
     pool = ThreadPoolExecutor(settings.jobs)
     try:
-        for _ in pool.map(score_image, range(n)):
+        for scaled in pool.map(score_image, range(n)):  # in the images' order, whatever --jobs is
+            if scaled is not None:
+                total = scaled.distances if total is None else total + scaled.distances
+                measured = ids[scaled.ids]
             step(1)
     finally:
         pool.shutdown(cancel_futures=True)
@@ -111,7 +118,8 @@ def score_recon(
         measure.choices(truth, protocol, normalise),
         measure.deviations(protocol, normalise, len(ids), len(model.mean)),
         extra={name: numbers for name, numbers in extra.items() if not np.isnan(numbers).all()},
-        vertex_ids=common,
+        per_vertex=None if total is None else total / np.isfinite(values).sum(),
+        vertex_ids=measured,
     )  # fmt: skip
 
 

@@ -17,6 +17,8 @@ from .options import (
     progress,
     rows_option,
 )
+from .report import check_report_folder, write_nme_report
+from .report_faces import Scored
 
 
 @click.group()
@@ -38,6 +40,7 @@ def _check_usage(
     normalise: bool,
     alignment: bool,
     two_formats: bool,
+    no_report: bool,
 ) -> None:
     """Options that belong to another kind of error than is measured are usage errors."""
     mistakes = {
@@ -49,6 +52,7 @@ def _check_usage(
         and not (kinds["dense"] or kinds["recon"]),
         "--align, --distance, --regions and --jobs are for --recon": alignment and not kinds["recon"],
         "--json and --csv exclude each other": two_formats,
+        "--photos and --original-curve are for a report: -o FOLDER": no_report,
     }
     for text, wrong in mistakes.items():
         if wrong:
@@ -104,7 +108,9 @@ def _check_usage(
     help="Which of the model's lists of 68 landmarks [default: transferred, where it has several].",
 )  # fmt: skip
 @model_option
-@output_option("Folder for report.json and per_image.csv.", required=False)
+@output_option("Folder for the report: page, curves, tables, numbers (docs/report.md).", required=False)
+@click.option("--photos", type=FILE, help="With -o: folder of the photos, by name [default: beside the annotations].")
+@click.option("--original-curve", is_flag=True, help="With -o: also the original's plot, number of images against NME.")
 @overwrite_option
 @json_option
 @csv_option
@@ -134,6 +140,8 @@ def nme_command(
     points: str | None,
     model_path: Path | None,
     output: Path | None,
+    photos: Path | None,
+    original_curve: bool,
     overwrite: bool,
     as_json: bool,
     as_csv: bool,
@@ -146,16 +154,21 @@ def nme_command(
     import json
 
     from twodasl.evaluation.compare import compare, comparison_text
-    from twodasl.evaluation.methods import NmeSettings, evaluate_nme, parse_method
+    from twodasl.evaluation.methods import NmeSettings, evaluate_nme, open_scored, parse_method
     from twodasl.evaluation.protocols import PROTOCOLS
     from twodasl.evaluation.recon import ReconSettings
-    from twodasl.evaluation.report import csv_text, document, tables, write_report
+    from twodasl.evaluation.report import csv_text, document, tables
+    from twodasl.models.errors import FileError
     from twodasl.models.inputs import InputOptions
 
     _check_usage(
         {"sparse": sparse, "dense": dense, "recon": recon}, dims, labels == "reannotated", z_align is not None,
         bool(normalise or normalise_from), bool(align or distance or regions or jobs > 1), as_json and as_csv,
+        output is None and (original_curve or photos is not None),
     )  # fmt: skip
+    check_report_folder(output, overwrite)
+    if photos is not None and not photos.is_dir():
+        raise FileError(f"--photos {photos} is not a folder")
     options = InputOptions(
         rows=rows,
         whitening=whitening,
@@ -177,20 +190,22 @@ def nme_command(
         recon=ReconSettings(align, distance, normalise, regions, jobs) if recon else None,  # type: ignore[arg-type]
         normalise_from=normalise_from,
     )
-    results = evaluate_nme([parse_method(text) for text in inputs], truth, settings, only, options, progress)
+    names, predictions = open_scored([parse_method(text) for text in inputs], options, only)
+    results = evaluate_nme(names, predictions, truth, settings, options, progress)
     for text in dict.fromkeys(text for result in results for text in result.notes):
         note(f"Note: {text}")
     for method, failed in {result.method: result.failed for result in results if result.failed}.items():
         of = "" if len(inputs) == 1 else f"{method}: "
         note(f"{of}{len(failed)} images without a valid prediction: {', '.join(failed)}")
+    compared = compare(results)
     if output is not None:
-        write_report(output, results, overwrite)
+        scored = Scored(predictions, truth, settings, options, photos)
+        write_nme_report(output, results, compared, overwrite, scored, original_curve)
     if as_json:
         click.echo(json.dumps(document(results)))
     elif as_csv:
         click.echo(csv_text(results), nl=False)
     else:
-        compared = compare(results)
         click.echo("\n\n".join([*tables(results), *([comparison_text(compared)] if compared else [])]))
 
 

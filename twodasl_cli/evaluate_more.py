@@ -6,12 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import FILE, Command, json_option, model_option, note, only_option, progress, rows_option
+from .options import (
+    FILE,
+    Command,
+    json_option,
+    model_option,
+    note,
+    only_option,
+    output_option,
+    overwrite_option,
+    progress,
+    rows_option,
+)
+from .report import check_report_folder, write_measured_report, write_nme_report
 
 if TYPE_CHECKING:
     from twodasl.evaluation.measured import Measured
 
 _inputs = click.argument("inputs", metavar="[NAME=]INPUT...", nargs=-1, required=True)
+
+
+_output = output_option("Folder for the report: page, curve, numbers (docs/report.md).", required=False)
 
 
 def _reading(command: Command) -> Command:
@@ -36,7 +51,8 @@ def _options(rows: Any, whitening: Any, boxes: Any, convention: Any, model_path:
     return InputOptions(rows=rows, whitening=whitening, boxes=boxes, convention=convention, model=model_path)
 
 
-def _show(results: "Sequence[Measured]", as_json: bool) -> None:
+def _show(results: "Sequence[Measured]", output: Path | None, overwrite: bool, as_json: bool) -> None:
+    """Notes to stderr, the report where one is asked for, and the numbers to stdout."""
     import json
 
     from twodasl.evaluation.compare import compare, comparison_text
@@ -45,10 +61,12 @@ def _show(results: "Sequence[Measured]", as_json: bool) -> None:
 
     for text in dict.fromkeys(text for result in results for text in result.notes):
         note(f"Note: {text}")
+    compared = compare(results)
+    if output is not None:
+        write_measured_report(output, results, compared, overwrite)
     if as_json:
         click.echo(json.dumps(document(results)))
         return
-    compared = compare(results)
     click.echo("\n\n".join([measured_table(results), *([comparison_text(compared)] if compared else [])]))
 
 
@@ -60,6 +78,8 @@ def _show(results: "Sequence[Measured]", as_json: bool) -> None:
     help="standard: angles as 3DDFA reads them; exact: in the annotation's own order.",
 )  # fmt: skip
 @_reading
+@_output
+@overwrite_option
 @json_option
 def pose(
     inputs: tuple[str, ...],
@@ -71,6 +91,8 @@ def pose(
     boxes: Path | None,
     convention: str | None,
     model_path: Path | None,
+    output: Path | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Head pose of INPUT: mean absolute error of yaw, pitch and roll, and the angle between rotations.
@@ -80,11 +102,13 @@ def pose(
     from twodasl.evaluation.methods import open_scored, parse_method
     from twodasl.evaluation.pose_error import read_truth_angles, score_pose
 
+    check_report_folder(output, overwrite)
     options = _options(rows, whitening, boxes, convention, model_path)
     methods = [parse_method(text) for text in inputs]
     names, predictions = open_scored(methods, options, only)
     angles = read_truth_angles(truth, names)
-    _show([score_pose(prediction, angles, protocol_name, model_path) for prediction in predictions], as_json)  # type: ignore[arg-type]
+    results = [score_pose(prediction, angles, protocol_name, model_path) for prediction in predictions]  # type: ignore[arg-type]
+    _show(results, output, overwrite, as_json)
 
 
 @click.command()
@@ -97,6 +121,8 @@ def pose(
     show_default=True, help="How crops are placed in the photo; 'twodasl eval protocols' lists them.",
 )  # fmt: skip
 @_reading
+@_output
+@overwrite_option
 @json_option
 def aflw(
     inputs: tuple[str, ...],
@@ -108,6 +134,8 @@ def aflw(
     boxes: Path | None,
     convention: str | None,
     model_path: Path | None,
+    output: Path | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """AFLW: NME of the visible ones of 21 points by yaw bin."""
@@ -119,6 +147,7 @@ def aflw(
     from twodasl.evaluation.protocols import PROTOCOLS
     from twodasl.evaluation.report import document, tables
 
+    check_report_folder(output, overwrite)
     options = _options(rows, whitening, boxes, convention, model_path)
     methods = [parse_method(text) for text in inputs]
     names, predictions = open_scored(methods, options, only, boxes_known=True)
@@ -126,10 +155,12 @@ def aflw(
     results = [score_aflw(prediction, labels, PROTOCOLS[protocol_name]) for prediction in predictions]
     for text in dict.fromkeys(text for result in results for text in result.notes):
         note(f"Note: {text}")
+    compared = compare(results)
+    if output is not None:
+        write_nme_report(output, results, compared, overwrite)
     if as_json:
         click.echo(json.dumps(document(results)))
         return
-    compared = compare(results)
     click.echo("\n\n".join([*tables(results), *([comparison_text(compared)] if compared else [])]))
 
 
@@ -150,6 +181,8 @@ def aflw(
 )
 @only_option
 @model_option
+@_output
+@overwrite_option
 @json_option
 def scan(
     inputs: tuple[str, ...],
@@ -161,6 +194,8 @@ def scan(
     radius: float | None,
     only: Path | None,
     model_path: Path | None,
+    output: Path | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Meshes against scans: distance of every scan point to the mesh, in millimetres (NoW style).
@@ -172,6 +207,7 @@ def scan(
     from twodasl.models.library import load_model
     from twodasl.models.tables import check_unique, read_names
 
+    check_report_folder(output, overwrite)
     scans = open_scans(truth, truth_landmarks, None if only is None else read_names(only))
     settings = ScanSettings(unit, align, radius)  # type: ignore[arg-type]  # click.Choice
     model = None if model_path is None else load_model(model_path)
@@ -183,22 +219,26 @@ def scan(
             score_scans(label, method.path, scans, settings, model, landmarks, step)
             for label, method in zip(labels, methods, strict=True)
         ]
-    _show(results, as_json)
+    _show(results, output, overwrite, as_json)
 
 
 @click.command()
 @click.argument("inputs", metavar="[NAME=]RUN...", nargs=-1, required=True)
 @click.option("--dims", type=click.Choice(["2", "3"]), default="2", show_default=True)
+@_output
+@overwrite_option
 @json_option
-def jitter(inputs: tuple[str, ...], dims: str, as_json: bool) -> None:
+def jitter(inputs: tuple[str, ...], dims: str, output: Path | None, overwrite: bool, as_json: bool) -> None:
     """How much the landmarks of a video's RUN shake: their acceleration from frame to frame."""
     from twodasl.evaluation.jitter import score_jitter
     from twodasl.evaluation.methods import parse_method
     from twodasl.models.runs import Run
     from twodasl.models.tables import check_unique
 
+    check_report_folder(output, overwrite)
     methods = [parse_method(text) for text in inputs]
     labels = [method.name or method.path.stem for method in methods]
     check_unique(labels, "the list of methods")
     runs = [Run.load(method.path) for method in methods]
-    _show([score_jitter(run, label, int(dims)) for run, label in zip(runs, labels, strict=True)], as_json)
+    results = [score_jitter(run, label, int(dims)) for run, label in zip(runs, labels, strict=True)]
+    _show(results, output, overwrite, as_json)

@@ -98,9 +98,15 @@ function startGallery(gallery) {
   for (const [status, count] of counts) field("status").add(new Option(`${status} (${count})`, status));
   field("status").parentElement.hidden = counts.size < 2;
   if (!list.querySelector(".truth")) tools.querySelector("[data-points=truth]").remove();
+  for (const button of tools.querySelectorAll("[data-show]"))
+    if (!list.querySelector(`.stage .${button.dataset.show}`)) button.remove();
   gallery.classList.toggle("few", cards.length < 5);
   tools.hidden = cards.length < 3;
   for (const card of cards) showLayer(card, card.dataset.view);
+  if ("pointsShown" in gallery.dataset) for (const kind of ["found", "truth"]) {
+    cards.forEach((card) => showPoints(card, kind, true));
+    for (const button of tools.querySelectorAll(`[data-points=${kind}]`)) toggle(button, true);
+  }
   for (const button of tools.querySelectorAll("[data-show]")) toggle(button, button.dataset.show === "mask");
   update();
 }

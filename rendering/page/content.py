@@ -92,12 +92,14 @@ class Gallery:
     """Cards in a grid that can be searched, sorted and filtered.
 
     cards are taken one after another while the page is written, so they may be drawn only then. errors: what the
-    cards' errors are called, such as "2D NME". mesh: of the cards that have one.
+    cards' errors are called, such as "2D NME". mesh: of the cards that have one. points: landmarks and truth are shown
+    from the start.
     """
 
     cards: Iterable[Card]
     errors: Sequence[str] = ()
     mesh: SharedMesh | None = None
+    points: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """The cards of a run: each face's pictures and its mesh, drawn when they are asked for."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from .content import Card, FaceMesh, SharedMesh
 
 SIDE = 320  # pixels of a card's pictures, the longer side
 MARGIN = 0.2  # of the face's size, seen around it
+FACE_ROOM = 0.38  # of the landmarks' size, seen around them: they leave out the forehead
 MICROMETRES = 1000.0  # in a millimetre
 EMPTY = 128  # grey of the picture under a face whose photo is missing
 
@@ -113,6 +114,34 @@ def _face_card(run: Run, faces: RunFaces, row: int, index: int, photos: Photos, 
     )
 
 
+def placed_card(
+    card: Card,
+    photo: np.ndarray | None,
+    frame: np.ndarray,
+    vertices: np.ndarray | None = None,
+    triangles: np.ndarray | None = None,
+) -> Card:
+    """A card of a face that lies in its photo, without a 3D view: the card with pictures, its points moved into them.
+
+    photo: (H, W, 3) uint8, None for grey. frame: (M, 2) float, what the pictures show with some room around it; it,
+    the card's landmarks and truth, and vertices (N, 3) are photo pixels from 0, y down. triangles: (T, 3) int.
+    """
+    window = _window(frame, photo, FACE_ROOM)
+    width, height = _size(window)
+    under = np.full((height, width, 3), EMPTY, np.uint8) if photo is None else _resized(photo, window)
+    mask = None
+    if vertices is not None and triangles is not None:
+        near = np.column_stack([_zoom(vertices, window), vertices[:, 2] * _scale(window).mean()])
+        mask = mask_overlay(under, near, triangles)
+    return replace(
+        card,
+        photo=None if photo is None and mask is not None else under,
+        mask=mask,
+        landmarks=None if card.landmarks is None else _zoom(card.landmarks[:, :2], window),
+        truth=None if card.truth is None else _zoom(card.truth[:, :2], window),
+    )
+
+
 def _camera(run: Run, row: int, pose: np.ndarray) -> np.ndarray:
     """The way from millimetres of the model to photo pixels from 0, y down: (3, 4), read off where it takes the
     origin and a point 100 mm along each axis."""
@@ -132,10 +161,10 @@ def _placed(points: np.ndarray, camera: np.ndarray) -> np.ndarray:
 Window = tuple[int, int, int, int]
 
 
-def _window(vertices: np.ndarray, photo: np.ndarray | None) -> Window:
+def _window(vertices: np.ndarray, photo: np.ndarray | None, margin: float = MARGIN) -> Window:
     """A square around the face with a margin, cut to the photo."""
     low, high = vertices[:, :2].min(axis=0), vertices[:, :2].max(axis=0)
-    half = (0.5 + MARGIN) * float((high - low).max())
+    half = (0.5 + margin) * float((high - low).max())
     centre = (low + high) / 2
     left, top, right, bottom = (int(side) for side in round_half_away(np.concatenate([centre - half, centre + half])))
     if photo is not None:
@@ -158,7 +187,7 @@ def _scale(window: Window) -> np.ndarray:
 
 def _zoom(points: np.ndarray, window: Window) -> np.ndarray:
     """Photo pixels (N, 2) to the card's, both from 0: a picture begins half a pixel before its first centre."""
-    return (points - window[:2] + 0.5) * _scale(window) - 0.5
+    return (points[:, :2] - window[:2] + 0.5) * _scale(window) - 0.5
 
 
 def _zoomed(camera: np.ndarray, window: Window) -> np.ndarray:

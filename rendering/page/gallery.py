@@ -17,12 +17,13 @@ LAYERS = {
     "depth": ("Depth", "Depth of {}, near is yellow"),
 }
 OUTSIDE = 30  # pictures; landmarks further out are not worth writing down
-YAW_RANGES = (("0–30°", "0 30"), ("30–60°", "30 60"), ("60–90°", "60 91"))
+YAW_RANGES = (("0–30°", "0 30"), ("30–60°", "30 60"), ("60–90°", "60 360"))
 
 
 def gallery_parts(gallery: Gallery, mesh: int | None) -> Iterator[str]:
     """The gallery's text, card by card. mesh: the number of its shared mesh in the page."""
-    yield f'<div class="gallery"{"" if mesh is None else f" data-mesh={mesh}"}>'
+    shown = " data-points-shown" if gallery.points else ""
+    yield f'<div class="gallery"{"" if mesh is None else f" data-mesh={mesh}"}{shown}>'
     yield _tools(gallery.errors)
     yield '<ul class="cards">\n'
     reference = None if gallery.mesh is None else on_grid(gallery.mesh.reference)
