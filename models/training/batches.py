@@ -53,7 +53,10 @@ class Batch:
         return {entry.name: getattr(self, entry.name) for entry in fields(self)}
 
     def to(self, device: torch.device | str) -> "Batch":
-        return Batch(**{name: tensor.to(device, non_blocking=True) for name, tensor in self.as_dict().items()})
+        """The batch on a device, its images in the memory order in which convolutions are fastest."""
+        there = {name: tensor.to(device, non_blocking=True) for name, tensor in self.as_dict().items()}
+        there["images"] = there["images"].contiguous(memory_format=torch.channels_last)
+        return Batch(**there)
 
 
 class BatchStream:

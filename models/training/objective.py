@@ -84,8 +84,9 @@ class Objective(nn.Module):
 
     def _pass(self, images: Tensor, points: Tensor, visible: Tensor) -> Tensor:
         drawn = rasterise(points, visible, self._map_kind)
-        whole: Tensor = self.network(images if drawn is None else torch.cat([images, drawn], dim=1))
-        return whole
+        whole = images if drawn is None else torch.cat([images, drawn], dim=1)
+        predicted: Tensor = self.network(whole.contiguous(memory_format=torch.channels_last))
+        return predicted
 
     def _label_loss(self, stage: Stage, predicted: Tensor, truth: Tensor, ids: Tensor) -> Tensor:
         if stage.label_loss == "wpdc":

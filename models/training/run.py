@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from .distributed import World, check_batch, joined
 from .face import TorchFace
 from .sets import Example, SetInfo
 from .settings import PRESETS, TrainSettings
-from .sources import SetSource, Source
+from .sources import SetSource, Source, label_whitening
 from .state import begin_folder, load_state, read_settings
 from .trainer import Task, Trainer
 
@@ -57,13 +57,9 @@ def start_training(folder: Path, asked: Asked, *, overwrite: bool, drive: Drive)
     Raises FileError for unusable sets or a folder that holds a training, SettingsError for settings that do not fit.
     """
     settings = settings_of(asked)
-    inputs = {
-        "labelled": str(asked.labelled.resolve()),
-        "wild": "" if asked.wild is None else str(asked.wild.resolve()),
-    }
-    inputs["model"] = "" if asked.model_path is None else str(asked.model_path.resolve())
+    inputs = inputs_of(asked)
     with joined(asked.device) as world:
-        task = _task(settings, inputs, asked.workers, world)
+        task = build_task(settings, inputs, asked.workers, world)
         if world.first:
             begin_folder(folder, {"settings": settings.as_dict(), "inputs": inputs}, overwrite)
         trainer = Trainer(settings, task, folder, world, _imagenet_network(settings, task))
@@ -91,7 +87,7 @@ def resume_training(
     if model_path is not None:
         inputs["model"] = str(model_path.resolve())
     with joined(device) as world:
-        task = _task(settings, inputs, workers, world)
+        task = build_task(settings, inputs, workers, world)
         trainer = Trainer(settings, task, folder, world)
         trainer.load(*load_state(folder, world.device))
         if steps is not None:
@@ -101,6 +97,12 @@ def resume_training(
                 f"{folder} is done with its {trainer.progress.steps} steps: --minutes or more --steps go on with it"
             )
         drive(trainer, _seconds(minutes))
+
+
+def inputs_of(asked: Asked) -> dict[str, str]:
+    """The files that were named, in full; empty for none."""
+    named = {"labelled": asked.labelled, "wild": asked.wild, "model": asked.model_path}
+    return {kind: "" if path is None else str(path.resolve()) for kind, path in named.items()}
 
 
 def settings_of(asked: Asked) -> TrainSettings:
@@ -150,7 +152,8 @@ def _seconds(minutes: float | None) -> float | None:
     return None if minutes is None else 60 * minutes
 
 
-def _task(settings: TrainSettings, inputs: dict[str, str], workers: int | None, world: World) -> Task:
+def build_task(settings: TrainSettings, inputs: dict[str, str], workers: int | None, world: World) -> Task:
+    """What a training of these settings learns from these files. Raises what `start_training` raises for them."""
     for kind in ("labelled", "wild", "model"):
         if inputs.get(kind) and not Path(inputs[kind]).exists():
             raise FileError(f"cannot read {inputs[kind]}: no such file ({kind})")
@@ -161,9 +164,11 @@ def _task(settings: TrainSettings, inputs: dict[str, str], workers: int | None, 
     wild = SetSource(Path(inputs["wild"])) if inputs.get("wild") else None
     model_file = Path(inputs["model"]) if inputs.get("model") else None
     model = info.own_model(open_model(model_file, info.basis_id, inputs["labelled"]), inputs["labelled"])
-    held, rest = _split(whole, settings.validation.share, settings.validation.most)
+    held, rest = split(whole.names, settings)
     training = Part(whole, rest)
     whitening = whole.set.whitening
+    if settings.labelled_share < 1:  # the other labels are not known
+        whitening = label_whitening(whole.set.coefficients[rest])
     assert whitening is not None
     n_labelled = round(settings.batch * settings.labelled) if wild is not None else settings.batch
     check_batch(world, settings.batch, n_labelled)
@@ -214,16 +219,25 @@ class Part:
         return self.source.example(int(self.rows[index]))
 
 
-def _split(source: Source, share: float, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows held out, and the others: by the hash of a face's name, so that a set that grows keeps its split."""
-    marks = np.array([int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32 for name in source.names])
-    held = np.flatnonzero(marks < share)[:most]
+def split(names: Sequence[str], settings: TrainSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Rows held out, and those trained on: by the hash of a face's name, so that a set that grows keeps its split, and
+    a smaller labelled share is a part of a larger one. Raises SettingsError where none is left to train on."""
+    marks = _marks(names)
+    held = np.flatnonzero(marks < settings.validation.share)[: settings.validation.most]
     rest = np.setdiff1d(np.arange(len(marks)), held)
     if len(rest) == 0:
         raise SettingsError(
             f"all {len(marks)} labelled faces would be held out: a smaller validation.share trains on some"
         )
+    if settings.labelled_share < 1:
+        order = np.argsort(_marks([f"share {names[row]}" for row in rest]), kind="stable")
+        rest = np.sort(rest[order[: max(1, round(settings.labelled_share * len(rest)))]])
     return held, rest
+
+
+def _marks(names: Sequence[str]) -> np.ndarray:
+    """A number from 0 to 1 for each name."""
+    return np.array([int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32 for name in names])
 
 
 @dataclass(frozen=True, eq=False)

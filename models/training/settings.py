@@ -94,7 +94,8 @@ class ValidationSettings:
 @dataclass(frozen=True)
 class TrainSettings:
     """A whole training. steps: of both stages together. checkpoint_every: steps. sample_every: pictures for
-    TensorBoard. batch: faces a step, over all processes. labelled: the share of them that has labels."""
+    TensorBoard. batch: faces a step, over all processes. labelled: the share of them that has labels. labelled_share:
+    of the labelled faces that are not held out, the share that is trained on."""
 
     preset: str
     stages: tuple[Stage, ...]
@@ -107,6 +108,7 @@ class TrainSettings:
     map_kind: MapKind = "binary"
     batch: int = 32
     labelled: float = 0.5
+    labelled_share: float = 1.0
     steps: int = 20000
     seed: int = 0
     precision: Precision = "float32"
@@ -119,8 +121,9 @@ class TrainSettings:
         for name in ("batch", "steps", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}; 1 or more is expected")
-        if not 0 < self.labelled <= 1:
-            raise SettingsError(f"the labelled share is {self.labelled:g}; more than 0, at most 1 is expected")
+        for name in ("labelled", "labelled_share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise SettingsError(f"{name} is {getattr(self, name):g}; more than 0, at most 1 is expected")
         if self.seed < 0:
             raise SettingsError(f"the seed is {self.seed}; 0 or a positive number is expected")
         if self.optimiser.lr <= 0:
