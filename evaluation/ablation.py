@@ -259,6 +259,9 @@ def _label_axes(axes: "Axes", rows: Sequence[RowScores], measure: str) -> None:
             if mean.low is not None and mean.high is not None:
                 axes.plot([count, count], [100 * mean.low, 100 * mean.high], color=COLORS[number], linewidth=1)
     axes.set_xscale("log")
+    counts = sorted({row.faces for row in rows})
+    axes.set_xticks(counts, [str(count) for count in counts])
+    axes.set_xticks([], minor=True)
     axes.grid(True)
     axes.set_xlabel("labelled faces")
     axes.set_ylabel("NME, %")
