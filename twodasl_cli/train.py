@@ -69,6 +69,8 @@ def _drive(trainer: "Trainer", seconds: float | None) -> None:
     from twodasl.models.training.trainer import Budget
 
     first = trainer.world.first
+    for text in trainer.task.notes if first else ():
+        note(text)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     stopped_by: list[int] = []

@@ -194,6 +194,7 @@ def build_task(settings: TrainSettings, inputs: dict[str, str], workers: int | N
         wild=settings.batch - n_labelled,
         held_out=len(held),
         terms=f"trained on: {terms}",
+        notes=stream.notes,
     )
 
 

@@ -43,7 +43,8 @@ class NotFiniteLossError(TwodaslError):
 @dataclass(frozen=True, eq=False)
 class Task:
     """What is learned, besides the settings. batches: of steps start..stop-1, of this process. validation: held-out
-    batches, of `held_out` faces. labelled, wild: faces of a whole batch. terms: what the weights say of their use."""
+    batches, of `held_out` faces. labelled, wild: faces of a whole batch. terms: what the
+    weights say of their use. notes: what was asked for and cannot be done."""
 
     face: TorchFace
     whitening: Whitening
@@ -57,6 +58,7 @@ class Task:
     wild: int
     held_out: int = 0
     terms: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
