@@ -1,6 +1,7 @@
 """What the tests share: where the real data lie, and a home of their own for the files that commands register."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,14 @@ def toy_model() -> MorphableModel:
     from tests.toy import toy_face_model
 
     return toy_face_model()
+
+
+@pytest.fixture(scope="module")
+def one_torch_thread() -> Iterator[None]:
+    """Tests may run side by side."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -21,12 +21,7 @@ from twodasl.models.training.settings import OPEN, with_changes
 SMALL = ("--width", 0.125, "--batch", 4, "--workers", 0, "--steps", 2)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 @pytest.fixture(scope="module")

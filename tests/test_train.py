@@ -25,12 +25,7 @@ from twodasl.rendering.synthetic.settings import SynthSettings
 SMALL = ("--width", 0.125, "--batch", 8, "--workers", 0)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 @pytest.fixture(scope="module")

@@ -85,15 +85,11 @@ def pose(
     inputs: tuple[str, ...],
     truth: Path,
     protocol_name: str,
-    rows: Path | None,
     only: Path | None,
-    whitening: Path | None,
-    boxes: Path | None,
-    convention: str | None,
-    model_path: Path | None,
     output: Path | None,
     overwrite: bool,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Head pose of INPUT: mean absolute error of yaw, pitch and roll, and the angle between rotations.
 
@@ -103,11 +99,11 @@ def pose(
     from twodasl.evaluation.pose_error import read_truth_angles, score_pose
 
     check_report_folder(output, overwrite)
-    options = _options(rows, whitening, boxes, convention, model_path)
+    options = _options(**reading)
     methods = [parse_method(text) for text in inputs]
     names, predictions = open_scored(methods, options, only)
     angles = read_truth_angles(truth, names)
-    results = [score_pose(prediction, angles, protocol_name, model_path) for prediction in predictions]  # type: ignore[arg-type]
+    results = [score_pose(prediction, angles, protocol_name, options.model) for prediction in predictions]  # type: ignore[arg-type]
     _show(results, output, overwrite, as_json)
 
 
@@ -128,15 +124,11 @@ def aflw(
     inputs: tuple[str, ...],
     truth: Path,
     protocol_name: str,
-    rows: Path | None,
     only: Path | None,
-    whitening: Path | None,
-    boxes: Path | None,
-    convention: str | None,
-    model_path: Path | None,
     output: Path | None,
     overwrite: bool,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """AFLW: NME of the visible ones of 21 points by yaw bin."""
     import json
@@ -148,7 +140,7 @@ def aflw(
     from twodasl.evaluation.report import document, tables
 
     check_report_folder(output, overwrite)
-    options = _options(rows, whitening, boxes, convention, model_path)
+    options = _options(**reading)
     methods = [parse_method(text) for text in inputs]
     names, predictions = open_scored(methods, options, only, boxes_known=True)
     labels = open_aflw(truth, names, next((model for p in predictions if (model := face_model(p)) is not None), None))

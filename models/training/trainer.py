@@ -250,12 +250,14 @@ class Trainer:
         return Report(step + 1, steps, sum(values.values()), values, lr, speed, waited, judged, gradients)
 
     def _gradient_norms(self, terms: dict[str, Tensor]) -> dict[str, float]:
-        """How hard each term pulls at the network: the norm of its gradient."""
+        """How hard each term pulls at the network: the norm of its gradient, over the faces of all processes."""
         parameters = list(self.network.parameters())
         norms = {}
         for name, term in terms.items():
             pulls = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
-            squares = [pull.detach().float().square().sum() for pull in pulls if pull is not None]
+            known = [pull.detach().float() for pull in pulls if pull is not None]
+            averaged(self.world, known)
+            squares = [pull.square().sum() for pull in known]
             norms[name] = float(torch.stack(squares).sum().sqrt()) if squares else 0.0
         return norms
 
