@@ -81,7 +81,7 @@ def measure(
 
     where = placed(vertices, width, height)
     colors = (where - where.min(axis=0)) / np.ptp(where, axis=0)
-    levels = 255 * colors
+    levels = (255 * colors).astype(np.float32)  # single, as Sim3DR takes them; vertices double, which it does not
 
     def ours(threads: int, compiled: bool = True) -> np.ndarray:
         fragments = rasterize(where, triangles, width, height, threads=threads, compiled=compiled)

@@ -52,17 +52,20 @@ def gather(  # pragma: no cover (compiled)
     corners: np.ndarray,
     triangles: np.ndarray,
     values: np.ndarray,
+    top: int,
+    left: int,
     first: int,
     stop: int,
     picture: np.ndarray,
 ) -> None:
-    """Values (V, C) at the pixels of rows first..stop-1: picture (H, W, C), left alone where no triangle is seen."""
+    """Values (V, C) at the pixels of rows first..stop-1 of a part of a picture that begins at (top, left): picture
+    (H, W, C) of that part, left alone where no triangle is seen."""
     for row in range(first, stop):
         for column in range(triangle.shape[1]):
             t = triangle[row, column]
             if t < 0:
                 continue
-            wa, wb, wc = weights_at(vertices, corners, t, row, column)
+            wa, wb, wc = weights_at(vertices, corners, t, top + row, left + column)
             a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
             for k in range(values.shape[1]):
                 picture[row, column, k] = wa * values[a, k] + wb * values[b, k] + wc * values[c, k]

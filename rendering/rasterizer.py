@@ -1,5 +1,6 @@
 """Which triangle of a mesh each pixel of a picture shows, and how far away it is: one z-buffer for every picture."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,15 +20,34 @@ LARGEST = 1e100  # coordinates beyond this count as not finite: their products w
 class Fragments:
     """What a picture of a mesh shows at each pixel.
 
-    triangle: (H, W) int32, index of the triangle seen, -1 where none.
-    depth: (H, W) float64, its z at the pixel centre, -inf where none.
-    vertices: (N, 3) float64, what was drawn. corners: (T, 3) int32, its triangles.
+    shape: rows and columns of the picture. window: the rows and columns, slices of it, outside which nothing is seen;
+    `seen` and `near` are `triangle` and `depth` in there. vertices: (N, 3) float64, what was drawn. corners: (T, 3)
+    int32, its triangles.
     """
 
-    triangle: np.ndarray
-    depth: np.ndarray
+    shape: tuple[int, int]
+    window: tuple[slice, slice]
+    seen: np.ndarray
+    near: np.ndarray
     vertices: np.ndarray
     corners: np.ndarray
+
+    @cached_property
+    def triangle(self) -> np.ndarray:
+        """(H, W) int32: index of the triangle seen, -1 where none."""
+        return self._whole(self.seen, -1)
+
+    @cached_property
+    def depth(self) -> np.ndarray:
+        """(H, W) float64: its z at the pixel centre, -inf where none."""
+        return self._whole(self.near, -np.inf)
+
+    def _whole(self, part: np.ndarray, nothing: float) -> np.ndarray:
+        if part.shape == self.shape:
+            return part
+        whole = np.full(self.shape, nothing, part.dtype)
+        whole[self.window] = part
+        return whole
 
     @property
     def covered(self) -> np.ndarray:
@@ -37,7 +57,7 @@ class Fragments:
     @cached_property
     def barycentric(self) -> np.ndarray:
         """(H, W, 3) float64: weights of the seen triangle's first, second and third vertex, >= 0, sum 1; 0 where none."""
-        weights = np.zeros((*self.triangle.shape, 3))
+        weights = np.zeros((*self.shape, 3))
         covered = self.covered
         row, column = np.nonzero(covered)
         weights[covered] = _weights(self.vertices, self.corners[self.triangle[covered]].T, column, row).T
@@ -59,7 +79,7 @@ def rasterize(
     vertices: (N, 3) float, image pixels: x right, y down, the first pixel's centre at 0, larger z nearer.
     triangles: (T, 3) int, vertex indices from 0. width, height: the picture's size, pixels.
     cull: leave out triangles that turn away from the viewer, those whose vertices run clockwise on the picture.
-    threads: bands of rows drawn side by side. compiled: with numba where it can be imported, else with NumPy; the
+    threads: parts of the mesh drawn side by side. compiled: with numba where it can be imported, else with NumPy; the
     pixels are the same bit for bit, whatever is chosen.
 
     The rule, in float64 and without fused multiply-adds. For the triangle (a, b, c) and the pixel centre p, with
@@ -77,14 +97,19 @@ def rasterize(
     check_mesh(vertices, triangles)
     if width < 1 or height < 1:
         raise ShapeError(f"the picture is {width} x {height} pixels; at least 1 x 1 is expected")
-    triangle, depth = np.full((height, width), -1, np.int32), np.full((height, width), -np.inf)
     given = np.ascontiguousarray(vertices, np.float64), np.ascontiguousarray(triangles, np.int32)
-    fragments = Fragments(triangle, depth, *given)
     if compiled and numba_imports():
-        _fill_compiled(fragments, cull, threads)
-    else:
-        _fill_vectorised(fragments, cull)
-    return fragments
+        return _fill_compiled(*given, (height, width), cull, threads)
+    empty = _empty((height, width), (slice(height), slice(width)), *given)
+    _fill_vectorised(empty, cull)
+    return empty
+
+
+def _empty(
+    shape: tuple[int, int], window: tuple[slice, slice], vertices: np.ndarray, triangles: np.ndarray
+) -> Fragments:
+    size = tuple(side.stop - (side.start or 0) for side in window)
+    return Fragments(shape, window, np.full(size, -1, np.int32), np.full(size, -np.inf), vertices, triangles)
 
 
 @cache
@@ -97,20 +122,51 @@ def numba_imports() -> bool:
     return True
 
 
-def _fill_compiled(fragments: Fragments, cull: bool, threads: int) -> None:
-    from .zbuffer import fill
+def _fill_compiled(
+    vertices: np.ndarray, triangles: np.ndarray, shape: tuple[int, int], cull: bool, threads: int
+) -> Fragments:
+    from .zbuffer import boxes, draw, merge
 
-    def draw(first: int, stop: int) -> None:
-        fill(
-            fragments.vertices, fragments.corners, first, stop - 1, LARGEST, cull, fragments.triangle, fragments.depth
-        )  # fmt: skip
+    height, width = shape
+    kind = np.int16 if max(shape) < np.iinfo(np.int16).max else np.int32
+    box, usable = _scratch("box", 4 * len(vertices), kind).reshape(-1, 4), _scratch("usable", len(vertices), np.bool_)
+    left, right, top, bottom, all_usable = boxes(vertices, width, height, LARGEST, box, usable)
+    inside = left <= right and top <= bottom
+    window = (slice(top, bottom + 1), slice(left, right + 1)) if inside else (slice(0, 0), slice(0, 0))
+    layers: dict[int, Fragments] = {}
 
-    in_bands(draw, fragments.triangle.shape[0], threads)
+    def draw_layer(first: int, stop: int) -> None:
+        layer = layers[first] = _empty(shape, window, vertices, triangles)
+        draw(vertices, triangles, box, usable, all_usable, cull, top, left, first, stop, layer.seen, layer.near)
+
+    if not inside or len(triangles) == 0:
+        return _empty(shape, window, vertices, triangles)
+    in_bands(draw_layer, len(triangles), threads)
+    whole, *later = (layers[first] for first in sorted(layers))
+    for layer in later:
+        merge(whole.seen, whole.near, layer.seen, layer.near)
+    return whole
 
 
-def in_bands(work: Callable[[int, int], None], rows: int, threads: int) -> None:
-    """Do `work(first, stop)` for all rows, in as many bands as there are threads."""
-    edges = [int(edge) for edge in np.linspace(0, rows, threads + 1).round()]
+def _scratch(name: str, count: int, kind: type[np.generic]) -> np.ndarray:
+    """Room for `count` numbers to work in, this thread's own and kept: fresh memory costs more than what is done in it."""
+    room = _rooms.kept.get((name, kind))
+    if room is None or len(room) < count:
+        room = _rooms.kept[name, kind] = np.empty(count, kind)
+    return room[:count]
+
+
+class _Rooms(threading.local):
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, type[np.generic]], np.ndarray] = {}
+
+
+_rooms = _Rooms()
+
+
+def in_bands(work: Callable[[int, int], None], count: int, threads: int) -> None:
+    """Do `work(first, stop)` for all rows or triangles, in as many bands as there are threads."""
+    edges = [int(edge) for edge in np.linspace(0, count, threads + 1).round()]
     bands = [(first, stop) for first, stop in pairwise(edges) if stop > first]
     others = [_pool().submit(work, *band) for band in bands[1:]]
     work(*bands[0])
@@ -126,8 +182,8 @@ def _pool() -> ThreadPoolExecutor:
 def _fill_vectorised(fragments: Fragments, cull: bool) -> None:
     vertices, triangles = fragments.vertices, fragments.corners
     z = vertices[:, 2]
-    height, width = fragments.triangle.shape
-    triangle, depth = fragments.triangle.reshape(-1), fragments.depth.reshape(-1)
+    height, width = fragments.shape
+    triangle, depth = fragments.seen.reshape(-1), fragments.near.reshape(-1)
     ids, box = _boxes(vertices, triangles, width, height, cull)
     left, top, columns, counts = box
     ends = np.cumsum(counts)
@@ -239,16 +295,22 @@ def interpolate(
     drawn = triangles is fragments.corners and len(values) == len(fragments.vertices)
     if not drawn and triangles.size and triangles.max() >= len(values):
         raise ShapeError(f"values has {len(values)} rows, but the triangles point at vertex {triangles.max()}")
-    picture = np.zeros((*fragments.triangle.shape, values.shape[1]), dtype)
+    picture = np.zeros((*fragments.shape, values.shape[1]), dtype)
     if compiled and numba_imports():
         from .pixels import gather
 
-        given = np.ascontiguousarray(triangles, np.int32), np.ascontiguousarray(values, np.float64)
+        # Single numbers become double ones where they are used: the same bits, and half the memory to fetch.
+        kind = np.float32 if values.dtype == np.float32 else np.float64
+        given = np.ascontiguousarray(triangles, np.int32), np.ascontiguousarray(values, kind)
+
+        part, (rows, columns) = picture[fragments.window], fragments.window
+        corner = rows.start or 0, columns.start or 0
 
         def draw(first: int, stop: int) -> None:
-            gather(fragments.triangle, fragments.vertices, fragments.corners, *given, first, stop, picture)
+            gather(fragments.seen, fragments.vertices, fragments.corners, *given, *corner, first, stop, part)
 
-        in_bands(draw, len(picture), threads)
+        if part.size:
+            in_bands(draw, len(part), threads)
     else:
         covered = fragments.covered
         a, b, c = triangles[fragments.triangle[covered]].T

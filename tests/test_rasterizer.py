@@ -159,6 +159,16 @@ def test_edges_are_closed_and_ties_go_to_the_lowest_index() -> None:
     np.testing.assert_array_equal(turned.triangle, expected)
 
 
+def test_ties_of_triangles_of_one_pixel_and_of_several_go_to_the_lowest_index() -> None:
+    """The two kinds are drawn one after the other; on one pixel, the first in the mesh is seen."""
+    small, large = [(3.8, 3.8, 1), (4.3, 3.9, 1), (3.9, 4.3, 1)], [(1, 1, 1), (8, 1, 1), (1, 8, 1)]
+    for kinds in ((small, small), (small, large), (large, small), (large, small, large), (small, small, large)):
+        vertices = np.array(kinds, np.float64).reshape(-1, 3)
+        triangles = np.arange(len(vertices)).reshape(-1, 3)
+        for threads in (1, 2):
+            assert rasterize(vertices, triangles, 10, 10, threads=threads).triangle[4, 4] == 0
+
+
 def test_larger_z_is_nearer_whatever_the_order() -> None:
     vertices = np.concatenate([square(0, 0, 4, 4, 1), square(2, 2, 6, 6, 2)])
     for triangles in (np.concatenate([SQUARE, SQUARE + 4]), np.concatenate([SQUARE + 4, SQUARE])):
@@ -204,6 +214,14 @@ def test_a_huge_triangle_is_cut_to_a_large_picture() -> None:
     np.testing.assert_allclose(found.depth, x + 0.002 * y, atol=1e-8)
 
 
+def test_a_picture_wider_than_small_numbers_reach() -> None:
+    """Pixels are counted in 16 bits where they fit."""
+    vertices = square(32_760, 1, 39_998, 2, 3)
+    found = rasterize(vertices, SQUARE, 40_000, 4)
+    assert_same(found, rasterize(vertices, SQUARE, 40_000, 4, compiled=False))
+    assert found.covered.sum() == 2 * (39_998 - 32_760 + 1)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_no_pixel_falls_between_triangles(seed: int) -> None:
     """A turned grid larger than the picture covers all of it; seed 0 is not turned, its edges meet pixel centres."""
@@ -238,7 +256,7 @@ def test_every_pixel_of_a_real_mesh(side: int, name: str, data: Path, bfm: Morph
 def test_interpolation_compiled_and_vectorised(mesh: tuple[np.ndarray, np.ndarray], threads: int) -> None:
     vertices, triangles = mesh
     fragments = rasterize(vertices, triangles, WIDTH, HEIGHT)
-    for values, dtype in ((vertices * 1.7 - 1, np.float64), (np.abs(vertices), np.uint8)):
+    for values, dtype in ((vertices * 1.7 - 1, np.float64), (np.abs(vertices).astype(np.float32), np.uint8)):
         plain = interpolate(fragments, triangles, values, dtype, compiled=False)
         assert plain.dtype == dtype
         np.testing.assert_array_equal(interpolate(fragments, triangles, values, dtype, threads=threads), plain)
