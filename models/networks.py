@@ -1,5 +1,5 @@
-"""The networks that predict coefficients from a crop: 2DASL's ResNet-50, 3DDFA's MobileNet-V1 family, and
-EfficientNet-Lite0 (models.efficientnet), which starts from ImageNet weights.
+"""The networks that predict coefficients from a crop: 2DASL's ResNet-50, 3DDFA's MobileNet-V1 family, ResNet-18 of any
+width (models.resnet18), and EfficientNet-Lite0 (models.efficientnet), which starts from ImageNet weights.
 
 Parameters carry the names of the published checkpoints. All take (B, C, H, W) float32, channels B, G, R and then the
 landmark map where there is one (original pipeline, section 6), and return (B, outputs) whitened coefficients.
@@ -154,7 +154,8 @@ def initialise(network: nn.Module) -> None:
 class Architecture:
     """Which network: what is needed to build it before weights are loaded.
 
-    name: "mobilenet-v1", "resnet-50" or "efficientnet-lite0". width: multiplies MobileNet's channels (1 for the others).
+    name: "mobilenet-v1", "resnet-18", "resnet-50" or "efficientnet-lite0". width: multiplies the channels of the first
+    two (1 for the others).
     in_channels: B, G, R and the landmark map. Raises ArchitectureError for values that name no network.
     """
 
@@ -172,7 +173,7 @@ class Architecture:
                 raise ArchitectureError(f"{setting} of {self.name} is {value!r}; a count from 1 is expected")
         if type(self.width) not in (int, float) or not 1 / 32 <= self.width <= 32:
             raise ArchitectureError(f"width of {self.name} is {self.width!r}; a number from 1/32 to 32 is expected")
-        if self.name != "mobilenet-v1" and self.width != 1:
+        if self.name not in ("mobilenet-v1", "resnet-18") and self.width != 1:
             raise ArchitectureError(f"width of {self.name} is {self.width!r}; it comes in width 1 only")
         object.__setattr__(self, "width", float(self.width))  # 1 and 1.0 are one setting, in files too
 
@@ -217,9 +218,16 @@ def _efficientnet(architecture: Architecture) -> nn.Module:
     return EfficientNetLite0(architecture.in_channels, architecture.outputs)
 
 
+def _resnet18(architecture: Architecture) -> nn.Module:
+    from .resnet18 import ResNet18  # it needs this module's checks
+
+    return ResNet18(architecture.width, architecture.in_channels, architecture.outputs)
+
+
 # To add a network: a class above, or in a module of its own, and how its settings build it here.
 ARCHITECTURES = {
     "mobilenet-v1": lambda a: MobileNetV1(a.width, a.in_channels, a.outputs),
+    "resnet-18": _resnet18,
     "resnet-50": lambda a: ResNet50(a.in_channels, a.outputs),
     "efficientnet-lite0": _efficientnet,
 }

@@ -8,13 +8,14 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from tests.command import run_command
 from tests.toy_sets import write_labelled, write_wild
 from twodasl.evaluation.ablation import RowScores, deciding, document, text, worth
 from twodasl.evaluation.seeds import paired, seed_mean
 from twodasl.models.library import bundled_model
-from twodasl.models.training.ablation import TERMS, plan_jobs, plan_rows
+from twodasl.models.training.ablation import LOCK, TERMS, plan_jobs, plan_rows
 from twodasl.models.training.run import Asked, split
 from twodasl.models.training.settings import OPEN, with_changes
 
@@ -128,6 +129,18 @@ def test_trains_goes_on_and_adds(sets: Path, tmp_path: Path) -> None:
     assert (stopped / "last.safetensors").read_bytes() != whole
     assert (lost / "state.pt").exists()
     assert "± " in (tmp_path / "ablation.md").read_text()
+
+
+def test_another_process_is_left_to_its_training(sets: Path, tmp_path: Path) -> None:
+    more = [*HELD, "--rows", "labelled,landmarks", "--wild-points", "human", "--seeds", "0"]
+    with FileLock(tmp_path / "labelled" / "seed0" / LOCK):
+        out, err = ablate(sets, tmp_path, *more, "--json")
+    assert json.loads(out)["trainings"] == {"planned": 2, "done": 1}
+    assert "Other processes are at 1 trainings" in err
+    assert not (tmp_path / "labelled" / "seed0" / "state.pt").exists()
+    out, err = ablate(sets, tmp_path, *more, "--json")
+    assert json.loads(out)["trainings"] == {"planned": 2, "done": 2}
+    assert "Other processes" not in err
 
 
 def test_photos_are_scored_once(sets: Path, data: Path, tmp_path: Path) -> None:

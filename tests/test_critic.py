@@ -34,6 +34,18 @@ def test_layers_are_those_of_the_paper() -> None:
     assert Critic(n_shape=20)(images, shape[:, :20]).shape == (2,)
 
 
+def test_smaller_pictures_are_the_mean_of_larger_ones() -> None:
+    critic = Critic(side=60)
+    images, shape = faces(0, 2)
+    coarse = images[:, :, ::2, ::2].repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    mixed = images.unflatten(3, (60, 2)).unflatten(2, (60, 2)).mean(dim=(3, 5))
+    fine = mixed.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    torch.testing.assert_close(critic(images, shape), critic(fine, shape))
+    assert not torch.equal(critic(images, shape), critic(coarse, shape))
+    assert sum(isinstance(layer, torch.nn.Conv2d) for layer in critic.encoder) == 5
+    assert critic.encoder(mixed).shape[2:] == (1, 1)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("spectral_norm", [False, True])
 def test_one_step_changes_every_weight(kind: CriticKind, spectral_norm: bool) -> None:

@@ -61,11 +61,12 @@ def ablate(
     Row `labelled` has labelled faces alone; `landmarks` adds wild photos with a plain loss on their 2D points; the others
     add the four self-supervision schemes, one by one. All have the same steps and batches. A loss that the preset leaves
     out counts as in the paper (landmarks: 1). The command given again goes on where it was stopped, and more rows, seeds
-    or shares are added to what is there; the table is written after every training.
+    or shares are added to what is there; the table is written after every training. Given in several shells at once, for
+    several cores or GPUs, each takes trainings that no other is at.
     """
     test = _held_back(options)
     from twodasl.models.errors import SettingsError
-    from twodasl.models.training.ablation import check_jobs, finished, labelled_faces, plan_jobs, plan_rows
+    from twodasl.models.training.ablation import check_jobs, labelled_faces, plan_jobs, plan_rows
     from twodasl.models.training.run import Asked
 
     asked = Asked(**options)
@@ -79,15 +80,16 @@ def ablate(
     if test is not None:
         _check_test(test, jobs)
     table = _Table(output, jobs, faces, test, asked.device)
-    done = [job for job in jobs if finished(job) is not None]
-    if done:
-        note(f"{len(done)} of {len(jobs)} trainings are done already")
-    for job in done:
-        table.add(job)
-    stopped_by = _train_all([job for job in jobs if job not in done], len(done), len(jobs), table)
+    table.catch_up()
+    if table.known:
+        note(f"{len(table.known)} of {len(jobs)} trainings are done already")
+    stopped_by, left = _train_all(jobs, table)
     if table.trained:
+        table.write()
         click.echo(json.dumps(table.document()) if as_json else table.text(), nl=as_json)
         note(f"{output}: ablation.md, ablation.json, ablation.png")
+    if left and not stopped_by:
+        note(f"Other processes are at {left} trainings; the same command shows the whole table when they are done.")
     if stopped_by:
         note("Stopped. The same command goes on.")
         sys.exit(EXIT_INTERRUPTED if stopped_by[0] == signal.SIGINT else 128 + stopped_by[0])
@@ -124,6 +126,7 @@ class _Table:
 
         self._folder, self._jobs, self._test, self._device = folder, jobs, test, device
         self._protocol = ""
+        self.known: set[Path] = set()  # folders of the trainings that are in the table
         self.rows: dict[str, RowScores] = {}
         for job in jobs:
             row, losses = job.row, job.settings.losses
@@ -136,6 +139,20 @@ class _Table:
 
     def add(self, job: "Job") -> None:
         """Take in a finished training, tested where there are test photos, and write the files anew."""
+        self._take(job)
+        self.catch_up()
+        self.write()
+
+    def catch_up(self) -> None:
+        """Take in what was finished and tested before, or by others."""
+        from twodasl.models.training.ablation import finished
+
+        for job in self._jobs:
+            tested = self._test is None or (job.folder / TEST).exists()
+            if job.folder not in self.known and tested and finished(job) is not None:
+                self._take(job)
+
+    def _take(self, job: "Job") -> None:
         from twodasl.evaluation.trained import kept_scores
         from twodasl.models.checkpoints import Weights
         from twodasl.models.library import open_model
@@ -154,7 +171,7 @@ class _Table:
         for measure, value in found.items():
             if value is not None:
                 row.scores.setdefault(measure, {})[job.seed] = value
-        self._write()
+        self.known.add(job.folder)
 
     def document(self) -> dict[str, Any]:
         from twodasl.evaluation.ablation import document
@@ -179,7 +196,8 @@ class _Table:
             lines.append(f"Tested on {len(self._test.inputs)} photos, 68 points in 2D, {self._protocol}.")
         return text(list(self.rows.values()), len(self._jobs), lines)
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """ablation.json, ablation.md and ablation.png, of what is known."""
         from twodasl.evaluation.ablation import figure
         from twodasl.evaluation.plots import style, write_figure
         from twodasl.models.files import whole_file
@@ -192,23 +210,30 @@ class _Table:
             write_figure(self._folder / "ablation.png", figure(list(self.rows.values())), ["twodasl train ablate"])
 
 
-def _train_all(jobs: "Sequence[Job]", done: int, total: int, table: _Table) -> list[int]:
-    """Do the jobs one after the other; the number of the signal that stopped them, if one did."""
-    from twodasl.models.training.ablation import do_job, finished
+def _train_all(jobs: "Sequence[Job]", table: _Table) -> tuple[list[int], int]:
+    """Do the jobs that no other process does, one after the other: the number of the signal that stopped them, if one
+    did, and how many others are at."""
+    from twodasl.models.training.ablation import claimed, do_job, finished
 
     with _stopping() as stop, _bar() as bar:
-        every = bar.add_task("trainings", total=total, completed=done)
+        every = bar.add_task("trainings", total=len(jobs), completed=len(table.known))
         one = bar.add_task("", total=None)
         for job in jobs:
-            bar.reset(one, description=f"{job.row.name}, seed {job.seed}", total=job.settings.steps)
-            do_job(job, lambda trainer, _: stop.run(trainer, lambda made: bar.update(one, completed=made.step)))
-            if finished(job) is None:
-                break
-            table.add(job)
-            bar.advance(every)
             if stop.by:
                 break
-    return stop.by
+            if job.folder in table.known:
+                continue
+            with claimed(job) as ours:
+                if not ours:
+                    continue
+                if finished(job) is None:
+                    bar.reset(one, description=f"{job.row.name}, seed {job.seed}", total=job.settings.steps)
+                    do_job(job, lambda trainer, _: stop.run(trainer, lambda made: bar.update(one, completed=made.step)))
+                if finished(job) is not None:
+                    table.add(job)
+            bar.update(every, completed=len(table.known))
+    table.catch_up()
+    return stop.by, len(jobs) - len(table.known)
 
 
 class _Stop:

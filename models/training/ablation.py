@@ -1,11 +1,13 @@
 """What does each part of the training bring? The same training with one part more in each row, and several seeds."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from ..errors import FileError, SettingsError
+from ..files import make_folder
 from .data import WildPoints
 from .distributed import joined
 from .run import Asked, Drive, build_task, inputs_of, resume_training, settings_of, split, start_training
@@ -18,6 +20,7 @@ TERMS = ("landmarks", "self_2d", "self_3d", "cycle", "critic")
 ROWS = (BASE, *TERMS)
 # What a term counts in its row where the settings leave it out: the paper's four as there, the plain loss in full.
 WEIGHTS = LossWeights(landmarks=1.0)
+LOCK = ".lock"  # in a training's folder, held by the process that is at it
 SHOWN = 3  # settings that differ, named in a message
 
 
@@ -169,6 +172,25 @@ def read_progress(folder: Path) -> Progress:
     import torch
 
     return load_state(folder, torch.device("cpu"))[0]
+
+
+@contextmanager
+def claimed(job: Job) -> Iterator[bool]:
+    """Whether this process is the one that does the job: the same command in another shell leaves it alone meanwhile.
+    A process that dies lets go of what it claimed."""
+    from filelock import FileLock, Timeout
+
+    make_folder(job.folder)
+    lock = FileLock(job.folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 def do_job(job: Job, drive: Drive) -> None:

@@ -1,7 +1,7 @@
 """How a network is trained: everything that decides it, saved with the weights. Presets are values of these classes."""
 
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 from ..errors import SettingsError
 
@@ -11,6 +11,7 @@ Schedule = Literal["cosine", "exponential", "constant"]
 BatchNorm = Literal["train", "freeze"]
 MapKind = Literal["binary", "gauss", "none"]
 CriticKind = Literal["hinge", "bce"]
+CriticSide = Literal[120, 60]
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -50,9 +51,12 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class CriticSettings:
+    """side: of the pictures that the critic looks at, pixels; the paper's are whole crops."""
+
     kind: CriticKind = "hinge"
     lr: float = 1e-4
     spectral_norm: bool = True
+    side: CriticSide = 120
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,10 @@ def _build(kind: Any, values: Any, where: str) -> Any:
     if unknown:
         raise SettingsError(f"{where} has {', '.join(unknown)}, which this program does not know: another version's?")
     parts: dict[str, Any] = dict(values)
+    for name, value in parts.items():
+        if get_origin(known[name].type) is Literal and value not in get_args(known[name].type):
+            choices = ", ".join(map(str, get_args(known[name].type)))
+            raise SettingsError(f"{name} of {where} is {value!r}; one of {choices} is expected")
     for name, part in _PARTS.items():
         if kind is TrainSettings and name in parts:
             parts[name] = _build(part, parts[name], name)
@@ -213,8 +221,11 @@ PAPER = TrainSettings(
 OPEN = TrainSettings(
     preset="open",
     stages=(Stage(0.7, "wpdc"), Stage(0.3, "vdc", label_weight=0.02, lr=0.3, batch_norm="freeze")),
-    losses=LossWeights(landmarks=1.0, self_2d=0.0, self_3d=0.1, cycle=1.0, critic=0.001, stop_gradient=True),
-    network=NetworkSettings(name="mobilenet-v1", width=1.0),
+    losses=LossWeights(landmarks=10.0, self_2d=0.0, self_3d=0.1, cycle=1.0, critic=0.001, stop_gradient=True),
+    critic=CriticSettings(side=60),
+    optimiser=OptimiserSettings(lr=8e-3),
+    network=NetworkSettings(name="resnet-18", width=0.5),
+    map_kind="gauss",
 )
 
 PRESETS = {preset.preset: preset for preset in (PAPER, OPEN)}

@@ -104,7 +104,9 @@ class Trainer:
         self.critic: Critic | None = None
         if settings.losses.critic:
             shape = task.n_identity + task.n_expression
-            self.critic = Critic(shape, settings.critic.kind, settings.critic.spectral_norm).to(world.device)
+            how = settings.critic
+            critic = Critic(shape, how.kind, how.spectral_norm, how.side)
+            self.critic = critic.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self._critic_optimiser = torch.optim.Adam(self.critic.parameters(), settings.critic.lr)
         self._optimiser = _optimiser(self.network, settings)
         self._average = Average(self.network, settings.optimiser.ema)
