@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import pytest
 from PIL import Image
 
 from tests.command import run_command
+from tests.toy_sets import write_labelled
 from twodasl.models.annotations import read_model_labels
 from twodasl.models.boxes import box_from_landmarks, crop_pose_from_photo, image_from_crop_exact
 from twodasl.models.errors import FileError
+from twodasl.models.library import bundled_model
 from twodasl.models.morphable import MorphableModel
 from twodasl.models.pose import crop_from_crop_up, crop_up_from_model, head_angles, rotation_from_angles
 from twodasl.models.training.check import label_error
@@ -200,6 +203,60 @@ def test_damaged_sets_are_refused(tmp_path: Path, photos: Path) -> None:
         TrainingSet.open(tmp_path / "set.h5")
     with pytest.raises(FileError, match="a training set is expected"):
         TrainingSet.open(tmp_path / "toy.h5")
+
+
+def test_3ddfa_lists_become_a_set(tmp_path: Path) -> None:
+    """Whitened coefficients, row by row of a list of crops; a missing crop is named, the rest is used."""
+    model = bundled_model()
+    write_labelled(tmp_path / "set.h5", model, 4)
+    given = TrainingSet.open(tmp_path / "set.h5")
+    (tmp_path / "crops").mkdir()
+    for name, jpg in zip(given.names[:3], given.crops(), strict=False):
+        (tmp_path / "crops" / f"{name}.jpg").write_bytes(jpg)
+    (tmp_path / "train.list").write_text("".join(f"{name}.jpg\n" for name in given.names))
+    mean, std = given.coefficients.mean(axis=0), given.coefficients.std(axis=0) + np.float32(1e-9)
+    np.save(tmp_path / "param.npy", (given.coefficients - mean) / std)
+    (tmp_path / "white.pkl").write_bytes(pickle.dumps({"param_mean": mean, "param_std": std}))
+    command = ["data", "prepare", tmp_path / "crops", "--list", tmp_path / "train.list", "-o", tmp_path / "made.h5"]
+    labels = ["--coefficients", tmp_path / "param.npy", "--whitening", tmp_path / "white.pkl"]
+    code, out, err = run_command(*command, *labels)
+    assert code == 3
+    assert "3 faces" in out
+    assert given.names[3] in err
+    made = TrainingSet.open(tmp_path / "made.h5")
+    np.testing.assert_allclose(made.coefficients, given.coefficients[:3], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(made.landmarks, given.landmarks[:3], atol=0.01)
+    assert list(made.crops()) == list(given.crops())[:3]
+    code, out, err = run_command("data", "check", tmp_path / "made.h5")
+    assert code == 0, err
+
+    for more, message in (
+        (labels[2:], "--list and --coefficients go together"),
+        ([*labels, "--labels", "fit"], "--labels is not for --list"),
+    ):
+        code, _, err = run_command(*command, *more)
+        assert code == 2
+        assert message in err
+
+
+def test_real_lists_become_a_set(data: Path, bfm_path: Path, tmp_path: Path) -> None:
+    """The data kit's own coefficients of its crops."""
+    place = data / "aflw2000"
+    few, rows = 40, np.load(place / "params_gt_trunc62.npy")
+    (tmp_path / "few.list").write_text("".join((place / "AFLW2000-3D_crop.list").read_text().splitlines(True)[:few]))
+    np.save(tmp_path / "few.npy", rows[:few])
+    code, out, err = run_command(
+        "data", "prepare", place / "AFLW2000-3D_crop", "--list", tmp_path / "few.list", "--coefficients",
+        tmp_path / "few.npy", "--model", bfm_path, "-o", tmp_path / "set.h5",
+    )  # fmt: skip
+    assert code == 0, err
+    made = TrainingSet.open(tmp_path / "set.h5")
+    truth = np.load(place / "test.configs" / "AFLW2000-3D.pts68.npy")[:few].transpose(0, 2, 1)
+    size = np.ptp(truth[..., :2], axis=1).prod(axis=1) ** 0.5
+    box = np.load(place / "test.configs" / "AFLW2000-3D_crop.roi_box.npy")[:few]
+    scale = (box[:, 2:] - box[:, :2]) / 120
+    off = made.landmarks[..., :2] * scale[:, None] + box[:, None, :2] - truth[..., :2]
+    assert np.median(np.linalg.norm(off, axis=2).mean(axis=1) / size) < 0.02
 
 
 def test_real_annotations_convert(data: Path, bfm_path: Path, tmp_path: Path) -> None:

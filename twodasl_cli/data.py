@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -49,6 +50,9 @@ LABEL_SOURCES = ("auto", "convert", "fit", "none")
 )  # fmt: skip
 @click.option("--identity", type=click.IntRange(1), default=40, show_default=True, help="Coefficients of a label.")
 @click.option("--expression", type=click.IntRange(1), default=10, show_default=True, help="Coefficients of a label.")
+@click.option("--list", "file_list", type=FILE, help="3DDFA's training labels: crops in PHOTOS, one a line, ...")
+@click.option("--coefficients", type=FILE, help="... and their coefficients, row by row (.npy or .pkl), ...")
+@click.option("--whitening", type=FILE, help="... with mean and std (.pkl) where they are whitened.")
 @overwrite_option
 def prepare(
     photos: Path,
@@ -66,11 +70,15 @@ def prepare(
     points: str | None,
     identity: int,
     expression: int,
+    file_list: Path | None,
+    coefficients: Path | None,
+    whitening: Path | None,
     overwrite: bool,
 ) -> None:
     """Turn PHOTOS, a folder or a zip archive, into a training set.
 
-    The annotations are 300W-LP or AFLW2000-3D .mat beside the photos, or --landmarks, paired by name. A labelled face
+    The annotations are 300W-LP or AFLW2000-3D .mat beside the photos, or --landmarks, paired by name, or 3DDFA's --list
+    with --coefficients. A labelled face
     has its 120-pixel crop, 12 pose numbers and coefficients of the model, landmarks and which of them are seen; the
     set's whitening is that of its own labels. A wild set has the points only. Exit code 3: some photos could not be
     used; they are named.
@@ -83,6 +91,12 @@ def prepare(
     from twodasl.models.training.point_labels import TableOptions, read_point_labels
     from twodasl.models.training.prepare import PrepareSettings, prepare_set
 
+    if file_list is not None or coefficients is not None:
+        _check_lists(click.get_current_context())
+        check_output(output, overwrite)
+        given = file_list, coefficients, photos, landmarks, whitening, int(origin or 0)
+        _prepare_lists(given, default_model(model_path), identity, expression, output)
+        return
     source, landmarks = _source(labels, landmarks)
     if source == "none" and (model_path is not None or points is not None):
         raise click.UsageError("--model and --points are for 3D labels; a wild set has none")
@@ -111,6 +125,42 @@ def prepare(
             source, identity, expression, points, oracle, box_kind  # type: ignore[arg-type]  # click.Choice
         )  # fmt: skip
         info, count = prepare_set(faces, default_model(model_path), output, settings, skipped.__setitem__, progress)
+    _tell(info, count, output, skipped)
+
+
+LIST_OPTIONS = ("photos", "output", "overwrite", "model_path", "landmarks", "origin", "identity", "expression")
+
+
+def _check_lists(context: click.Context) -> None:
+    """Raise UsageError for options that 3DDFA's lists leave no room for, or for one of the two files alone."""
+    own = ("file_list", "coefficients", "whitening")
+    if any(context.params[name] is None for name in own[:2]):
+        raise click.UsageError("--list and --coefficients go together")
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in LIST_OPTIONS + own and source is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} is not for --list with --coefficients")
+
+
+def _prepare_lists(given: Any, model: Any, identity: int, expression: int, output: Path) -> None:
+    from twodasl.models.coefficients import read_whitening
+    from twodasl.models.training.prepare import prepare_list
+    from twodasl.models.training.tddfa_lists import TddfaSource
+
+    file_list, coefficients, photos, landmarks, whitening, origin = given
+    source = TddfaSource(
+        file_list, coefficients, photos, model, landmarks=landmarks, origin=origin,
+        whitening=None if whitening is None else read_whitening(whitening),
+        n_identity=identity, n_expression=expression,
+    )  # fmt: skip
+    skipped: dict[str, str] = {}
+    info, count = prepare_list(source, model, output, skipped.__setitem__, progress)
+    _tell(info, count, output, skipped)
+
+
+def _tell(info: Any, count: int, output: Path, skipped: dict[str, str]) -> None:
+    from twodasl.models.tables import shorten
+
     made_for = f" for {info.model_name}" if info.labelled else f", {info.points} points"
     click.echo(f"{count} faces in {output}, labels {info.labels}{made_for}")
     note(f"Terms: {info.terms}")

@@ -22,6 +22,7 @@ from ..visibility import unhidden
 from .faces import Face, OnSkip
 from .labels import FULL_EXPRESSION, FULL_IDENTITY, SAME_BASIS_NME, converted, converts, fitted
 from .sets import Example, SetInfo, write_set
+from .tddfa_lists import TddfaSource
 
 LabelSource = Literal["auto", "convert", "fit", "none"]
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -79,6 +80,37 @@ def prepare_set(
         if info.labelled:
             examples = _without_hidden(examples, info, model, source == "fit" and fit.contour)
         return info, write_set(output, info, examples)
+
+
+def prepare_list(
+    source: TddfaSource,
+    model: MorphableModel,
+    output: Path,
+    on_skip: OnSkip = lambda _name, _why: None,
+    progress: Progress = lambda _text, _total: nullcontext(lambda _done: None),
+) -> tuple[SetInfo, int]:
+    """Write the training set of 3DDFA's labels; returns what holds for it and how many faces it has.
+
+    `on_skip` is told of crops that cannot be used. Raises FileError where that is all of them.
+    """
+    with progress("crops", len(source)) as on_done:
+
+        def examples() -> Iterator[Example]:
+            count = 0
+            for index, name in enumerate(source.names):
+                try:
+                    example = source.example(index)
+                    made = replace(example, jpg=_crop_jpg(example.jpg, name))
+                except TwodaslError as error:
+                    on_skip(name, str(error))
+                else:
+                    count += 1
+                    yield made
+                on_done(1)
+            if count == 0:
+                raise FileError(f"none of the {len(source)} crops can be used")
+
+        return source.info, write_set(output, source.info, _without_hidden(examples(), source.info, model, False))
 
 
 def _source(faces: Sequence[Face], model: MorphableModel, asked: LabelSource) -> LabelSource:
@@ -155,9 +187,7 @@ def _example(face: Face, info: SetInfo) -> Example:
     photo = decode_photo(data, str(face.picture.path))
     box, coefficients = face.box, face.coefficients
     if face.cropped:
-        if photo.shape[:2] != (CROP_SIZE, CROP_SIZE):
-            raise ShapeError(f"it is {photo.shape[1]} x {photo.shape[0]} pixels; a crop of 120 x 120 is expected")
-        jpg = data if _is_plain_jpg(data) else _as_jpg(photo)
+        jpg = _crop_jpg(data, str(face.picture.path))
         points = face.points - [1, 1, 0][: face.points.shape[1]]
     else:
         if not np.isfinite(box).all():
@@ -180,6 +210,14 @@ def _box_of(points: np.ndarray) -> np.ndarray:
     if there < LANDMARKS:
         raise ShapeError(f"{there} points do not say where its crop is; hand over --boxes")
     return box_from_landmarks(points)
+
+
+def _crop_jpg(data: bytes, what: str) -> bytes:
+    """A crop's picture as it is, where it is an upright colour JPEG; else made one. Raises ShapeError for another size."""
+    photo = decode_photo(data, what)
+    if photo.shape[:2] != (CROP_SIZE, CROP_SIZE):
+        raise ShapeError(f"it is {photo.shape[1]} x {photo.shape[0]} pixels; a crop of 120 x 120 is expected")
+    return data if _is_plain_jpg(data) else _as_jpg(photo)
 
 
 def _as_jpg(crop: np.ndarray) -> bytes:
