@@ -83,7 +83,7 @@ def test_every_training_differs_in_its_row_only() -> None:
     assert [job.seed for job in jobs] == [job.settings.seed for job in jobs] == [0] * 6 + [7] * 6
     assert all((job.asked.wild is None) == (job.row.name == "labelled") for job in jobs)
     last = jobs[5].settings.losses
-    assert (last.landmarks, last.self_2d, last.cycle) == (1.0, 0.005, 0.5)  # the preset's, the paper's, the given
+    assert (last.landmarks, last.self_2d, last.cycle) == (10.0, 0.005, 0.5)  # the preset's, the paper's, the given
     for number, job in enumerate(jobs[:6]):
         on = [term for term in TERMS if getattr(job.settings.losses, term)]
         assert on == list(TERMS[: max(1, number)])
@@ -108,7 +108,7 @@ def test_trains_goes_on_and_adds(sets: Path, tmp_path: Path) -> None:
     assert first["trainings"] == {"planned": 3, "done": 3}
     assert [row["name"] for row in first["rows"]] == ["labelled", "landmarks-human", "cycle-human"]
     assert first["rows"][1]["means"]["validation"]["low"] is None
-    assert losses(tmp_path / "cycle-human" / "seed0") == dict.fromkeys(TERMS, 0.0) | {"landmarks": 1.0, "cycle": 1.0}
+    assert losses(tmp_path / "cycle-human" / "seed0") == dict.fromkeys(TERMS, 0.0) | {"landmarks": 10.0, "cycle": 1.0}
     assert "One seed has no interval" in (tmp_path / "ablation.md").read_text()
     assert (tmp_path / "ablation.png").read_bytes().startswith(b"\x89PNG")
 
@@ -204,7 +204,7 @@ def test_sets_that_do_not_serve(sets: Path, tmp_path: Path) -> None:
 def test_other_settings_are_refused(sets: Path, tmp_path: Path) -> None:
     ablate(sets, tmp_path, "--rows", "labelled", "--seeds", "0")
     _, err = ablate(sets, tmp_path, "--rows", "labelled", "--seeds", "0", "--lr", 0.5, code=1)
-    assert "labelled/seed0 holds a training with other settings: optimiser.lr was 0.001 and is 0.5;" in err
+    assert "labelled/seed0 holds a training with other settings: optimiser.lr was 0.008 and is 0.5;" in err
 
 
 def test_statistics_on_paper() -> None:

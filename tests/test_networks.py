@@ -233,7 +233,7 @@ def test_architecture_is_read_back_from_its_settings() -> None:
     [
         ({"name": "resnet-50", "depth": 50}, "unknown: depth; known: name, width, in_channels, outputs"),
         ({"width": 1.0}, "no name is given; known: name"),
-        ({"name": "mobilenet_v2"}, "'mobilenet_v2' is unknown; known: mobilenet-v1, resnet-50"),
+        ({"name": "mobilenet_v2"}, "'mobilenet_v2' is unknown; known: mobilenet-v1, resnet-18, resnet-50"),
         ({"name": "resnet-50", "width": 0.5}, "resnet-50 is 0.5; it comes in width 1 only"),
         ({"name": "mobilenet-v1", "width": "1"}, "width of mobilenet-v1 is '1'"),
         ({"name": "mobilenet-v1", "width": 0}, "width of mobilenet-v1 is 0"),
@@ -244,3 +244,42 @@ def test_architecture_is_read_back_from_its_settings() -> None:
 def test_architecture_names_what_is_wrong(settings: dict, message: str) -> None:
     with pytest.raises(ArchitectureError, match=message):
         Architecture.from_dict(settings)
+
+
+def test_resnet18_has_the_known_size_and_any_width() -> None:
+    """11,689,512 parameters with three channels and a thousand outputs, as published for ImageNet."""
+    network = Architecture("resnet-18", 1.0, 3, 1000).build()
+    assert sum(parameter.numel() for parameter in network.parameters()) == 11_689_512
+    assert {"layer1.0.conv1.weight", "layer2.0.downsample.1.bias", "layer4.1.bn2.weight", "fc.bias"} <= set(
+        network.state_dict()
+    )
+    narrow = Architecture("resnet-18", 0.25).build().eval()
+    assert narrow(images(4)).shape == (len(images(4)), 62)
+
+
+def test_resnet18_against_a_second_writing() -> None:
+    """The same sum written with torch's functions alone."""
+    network = with_lively_batch_norm(Architecture("resnet-18", 0.125).build()).eval()
+    state = network.state_dict()
+
+    def normed(maps: torch.Tensor, name: str) -> torch.Tensor:
+        shape = (1, -1, 1, 1)
+        mean, var = state[f"{name}.running_mean"].view(shape), state[f"{name}.running_var"].view(shape)
+        scale = state[f"{name}.weight"].view(shape) / (var + 1e-5).sqrt()
+        return (maps - mean) * scale + state[f"{name}.bias"].view(shape)
+
+    def conv(maps: torch.Tensor, name: str, stride: int = 1, padding: int = 1) -> torch.Tensor:
+        return torch.nn.functional.conv2d(maps, state[f"{name}.weight"], None, stride, padding)
+
+    crops = images(4)
+    maps = torch.nn.functional.max_pool2d(normed(conv(crops, "conv1", 2, 3), "bn1").clamp(min=0), 3, 2, 1)
+    for stage in range(1, 5):
+        for block in range(2):
+            name, stride = f"layer{stage}.{block}", 2 if stage > 1 and block == 0 else 1
+            inner = normed(conv(maps, f"{name}.conv1", stride), f"{name}.bn1").clamp(min=0)
+            inner = normed(conv(inner, f"{name}.conv2"), f"{name}.bn2")
+            if stride == 2:
+                maps = normed(conv(maps, f"{name}.downsample.0", 2, 0), f"{name}.downsample.1")
+            maps = (inner + maps).clamp(min=0)
+    expected = maps.mean(dim=(2, 3)) @ state["fc.weight"].T + state["fc.bias"]
+    torch.testing.assert_close(network(crops), expected, rtol=1e-4, atol=1e-4)

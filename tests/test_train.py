@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def test_both_stages_with_every_loss(preset: str, folder: Path, tmp_path: Path) 
     assert last["critic"]["loss"] != first["critic"]["loss"]
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
     weights = Weights.load(tmp_path / "run" / "best.safetensors")
-    assert weights.landmark_map == "binary-18"
+    assert weights.landmark_map == ("gauss-18" if preset == "open" else "binary-18")
     assert weights.training["preset"] == preset
     assert weights.basis_id == TrainingSet.open(folder / "labelled.h5").info.basis_id
     assert "CC0" in weights.terms
@@ -163,7 +164,7 @@ def test_sigterm_saves(folder: Path, tmp_path: Path) -> None:
 
 
 def test_two_processes_learn_what_one_does(folder: Path, tmp_path: Path) -> None:
-    more = ["--steps", 6, "--set", "optimiser.warm_up=0", "--set", "validation.share=0.2"]
+    more = ["--steps", 6, "--lr", 0.0001, "--set", "optimiser.warm_up=0", "--set", "validation.share=0.2"]
     start(folder, tmp_path / "one", *more)
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, "-m", "twodasl_cli",
@@ -231,6 +232,8 @@ def test_weights_are_used_like_any_others(folder: Path, tmp_path: Path) -> None:
         (["--set", "losses.circle=1"], "no setting called losses.circle"),
         (["--set", "losses.cycle"], "NAME=VALUE"),
         (["--set", "data.jitter=1"], "jitter"),
+        (["--set", "critic.side=100"], "side of critic is 100; one of 120, 60 is expected"),
+        (["--set", "optimiser.kind=adam"], "kind of optimiser is 'adam'; one of sgd, adamw is expected"),
         (["--imagenet", "labelled.h5"], "starts from scratch"),
     ],
 )
@@ -254,6 +257,53 @@ def test_folders_that_are_no_training(folder: Path, tmp_path: Path) -> None:
     code, _, err = run_command("train", "resume", tmp_path / "run", "--steps", 3)
     assert code == 1
     assert "state.pt is damaged" in err
+
+
+def test_a_full_disk_keeps_the_last_save(folder: Path, tmp_path: Path) -> None:
+    """The state does not fit (no file may grow beyond 64 KB): one line says so, and the one before goes on."""
+    start(folder, tmp_path / "run", "--steps", 2, wild=False)
+    before = (tmp_path / "run" / "state.pt").read_bytes()
+    assert len(before) > 65_536
+    words = ["train", "resume", str(tmp_path / "run"), "--steps", "3", "--workers", "0"]
+    command = shlex.join([sys.executable, "-m", "twodasl_cli", *words])
+    result = subprocess.run(
+        ["bash", "-c", f"ulimit -f 64; exec {command}"], capture_output=True, text=True, timeout=240, check=False
+    )
+    assert result.returncode == 1
+    assert f"cannot write {tmp_path / 'run'}" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert (tmp_path / "run" / "state.pt").read_bytes() == before
+    assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
+    assert run_command("train", "resume", tmp_path / "run", "--steps", 3)[0] == 0
+
+
+def test_states_of_other_versions(folder: Path, tmp_path: Path) -> None:
+    """A newer program's is refused with a sentence; one from before a setting existed gets that setting's default."""
+    run = tmp_path / "run"
+    start(folder, run, "--steps", 1, wild=False)
+    written = json.loads((run / "settings.json").read_text())
+    del written["settings"]["critic"]["spectral_norm"]
+    (run / "settings.json").write_text(json.dumps(written))
+    code, _, err = run_command("train", "resume", run, "--steps", 2)
+    assert code == 0, err
+
+    written["settings"]["critic"]["mood"] = "kind"
+    (run / "settings.json").write_text(json.dumps(written))
+    code, _, err = run_command("train", "resume", run, "--steps", 3)
+    assert code == 1
+    assert "critic has mood, which this program does not know: another version's?" in err
+
+    del written["settings"]["critic"]["mood"]
+    (run / "settings.json").write_text(json.dumps(written))
+    state = torch.load(run / "state.pt", weights_only=True)
+    torch.save(state | {"version": 99}, run / "state.pt")
+    code, _, err = run_command("train", "resume", run, "--steps", 3)
+    assert code == 1
+    assert "format version 99, this program reads up to" in err
+    torch.save({name: value for name, value in state.items() if name != "network"}, run / "state.pt")
+    code, _, err = run_command("train", "resume", run, "--steps", 3)
+    assert code == 1
+    assert "does not fit its settings" in err
 
 
 def test_learning_rates_on_paper() -> None:

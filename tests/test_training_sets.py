@@ -245,7 +245,7 @@ def test_real_lists_become_a_set(data: Path, bfm_path: Path, tmp_path: Path) -> 
     few, rows = 40, np.load(place / "params_gt_trunc62.npy")
     (tmp_path / "few.list").write_text("".join((place / "AFLW2000-3D_crop.list").read_text().splitlines(True)[:few]))
     np.save(tmp_path / "few.npy", rows[:few])
-    code, out, err = run_command(
+    code, _, err = run_command(
         "data", "prepare", place / "AFLW2000-3D_crop", "--list", tmp_path / "few.list", "--coefficients",
         tmp_path / "few.npy", "--model", bfm_path, "-o", tmp_path / "set.h5",
     )  # fmt: skip

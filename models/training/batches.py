@@ -21,6 +21,7 @@ from .sets import SetInfo
 from .sources import Source
 
 LABELLED, WILD = 0, 1
+LONGEST_WAIT = 600  # seconds for a batch, after which its worker counts as lost
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +135,19 @@ class BatchStream:
             sampler=range(start_step, stop_step),
             num_workers=workers,
             worker_init_fn=_begin_worker,
+            timeout=LONGEST_WAIT if workers else 0,
         )
-        for made in loader:
+        made_ahead = iter(loader)
+        while True:
+            try:
+                made = next(made_ahead)
+            except StopIteration:
+                return
+            except RuntimeError as error:  # a worker was killed, or could not hand its batch over
+                raise TwodaslError(
+                    f"no batch came from the processes that make them: {str(error).splitlines()[0]} (too little shared "
+                    "memory does this; --workers 0 does without)"
+                ) from error
             if isinstance(made, TwodaslError):
                 raise made
             yield made
