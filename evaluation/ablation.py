@@ -123,18 +123,19 @@ def _labels(rows: Sequence[RowScores]) -> list[dict[str, Any]]:
 
 
 def worth(error: float, curve: Mapping[int, float]) -> float | str | None:
-    """How many labelled faces alone give this error, between those of `curve` (faces to error), linear in the logarithm
-    of the faces; in words where it lies outside. None where more faces do not always give a smaller error, or there is
-    one number only."""
+    """The fewest labelled faces that alone give this error: where `curve` (faces to error) first comes down to it,
+    linear in the logarithm of the faces; in words where it is there from the start, or never. None where there is one
+    number only."""
     faces = sorted(curve)
-    errors = [curve[count] for count in faces]
-    if len(faces) < 2 or any(later >= earlier for earlier, later in pairwise(errors)):
+    if len(faces) < 2:
         return None
-    if error < errors[-1]:
-        return f"more than {faces[-1]}"
-    if error > errors[0]:
+    if error > curve[faces[0]]:
         return f"fewer than {faces[0]}"
-    return float(np.exp(np.interp(error, errors[::-1], np.log(faces[::-1]))))
+    for fewer, more in pairwise(faces):
+        if curve[more] <= error:
+            way = (curve[fewer] - error) / (curve[fewer] - curve[more]) if curve[fewer] > curve[more] else 0.0
+            return float(fewer * (more / fewer) ** way)
+    return f"more than {faces[-1]}" if error < curve[faces[0]] else float(faces[0])
 
 
 # --- for people ---------------------------------------------------------------------------------

@@ -226,7 +226,12 @@ def test_what_wild_photos_are_worth() -> None:
     assert worth(0.06, curve) == pytest.approx(100)
     assert worth(0.03, curve) == "more than 1000"
     assert worth(0.09, curve) == "fewer than 10"
-    assert worth(0.05, {10: 0.05, 100: 0.06}) is None
+    bent = {10: 0.08, 100: 0.05, 1000: 0.06, 10000: 0.04}  # more labels did not always help: the fewest count
+    assert worth(0.065, bent) == pytest.approx(np.sqrt(10 * 100))
+    assert worth(0.05, bent) == pytest.approx(100)
+    assert worth(0.045, bent) == pytest.approx(1000 * 10**0.75)
+    assert worth(0.08, bent) == pytest.approx(10)
+    assert worth(0.05, {10: 0.05, 100: 0.06}) == pytest.approx(10)
     assert worth(0.05, {10: 0.05}) is None
 
 

@@ -1,6 +1,9 @@
 """Batches: the same from any number of workers and processes, from any step on; clear errors for what cannot be used."""
 
+import os
 import pickle
+import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +23,20 @@ from tests.toy_sets import (
     write_wild,
 )
 from twodasl.models.coefficients import Whitening
-from twodasl.models.errors import BasisError, FileError, NamesError, NotFiniteError, SettingsError, ShapeError
+from twodasl.models.errors import (
+    BasisError,
+    FileError,
+    NamesError,
+    NotFiniteError,
+    SettingsError,
+    ShapeError,
+    TwodaslError,
+)
 from twodasl.models.landmark_map import landmark_map
 from twodasl.models.library import bundled_model
 from twodasl.models.morphable import MorphableModel
 from twodasl.models.photos import decode_photo
-from twodasl.models.training import sources
+from twodasl.models.training import batches, sources
 from twodasl.models.training.batches import Batch, BatchStream
 from twodasl.models.training.data import DataSettings
 from twodasl.models.training.noise import DetectorNoise
@@ -425,3 +436,28 @@ def test_workers_leave_no_process_behind(labelled: SetSource, face: MorphableMod
     assert len(multiprocessing.active_children()) == 2
     del batches
     assert multiprocessing.active_children() == []
+
+
+def test_a_worker_that_was_killed_is_told_of(labelled: SetSource, face: MorphableModel) -> None:
+    def killed(example: Example) -> Example:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return example
+
+    stream = BatchStream(changed_source(labelled, killed), None, replace(SETTINGS, workers=1), face)
+    with pytest.raises(TwodaslError, match=r"^no batch came from the processes that make them: [^\n]*--workers 0"):
+        next(iter(stream.loader(0, 2)))
+
+
+def test_a_batch_that_never_comes_is_told_of(
+    labelled: SetSource, face: MorphableModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a worker finds no shared memory to hand its batch over in: it goes on, the batch is lost."""
+
+    def lost(example: Example) -> Example:
+        time.sleep(60)
+        return example
+
+    monkeypatch.setattr(batches, "LONGEST_WAIT", 1)
+    stream = BatchStream(changed_source(labelled, lost), None, replace(SETTINGS, workers=1), face)
+    with pytest.raises(TwodaslError, match=r"^no batch came [^\n]*timed out after 1 seconds"):
+        next(iter(stream.loader(0, 2)))

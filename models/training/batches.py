@@ -144,6 +144,8 @@ class BatchStream:
             except StopIteration:
                 return
             except RuntimeError as error:  # a worker was killed, or could not hand its batch over
+                if not workers or str(error).startswith("Caught "):  # a fault in the code that makes batches
+                    raise
                 raise TwodaslError(
                     f"no batch came from the processes that make them: {str(error).splitlines()[0]} (too little shared "
                     "memory does this; --workers 0 does without)"
