@@ -82,6 +82,7 @@ def document(rows: Sequence[RowScores], planned: int, about: Mapping[str, Any]) 
             }
             for row in rows
         ],
+        "together": _together(rows),
         "labels": _labels(rows),
     }
 
@@ -94,6 +95,29 @@ def _difference(row: RowScores, by_name: Mapping[str, RowScores], measure: str) 
     if row.before not in by_name:
         return None
     return paired(row.scores.get(measure, {}), by_name[row.before].scores.get(measure, {}))
+
+
+def _together(rows: Sequence[RowScores]) -> list[dict[str, Any]]:
+    """What all terms up to a row's bring, against the first row with wild photos: by kind of points, and over all of
+    them, as pairs of one seed and one kind."""
+    measure = deciding(rows)
+    arms: dict[str, list[RowScores]] = {}
+    for row in rows:
+        if row.points and row.share == 1:
+            arms.setdefault(row.points, []).append(row)
+    found = []
+    for place in range(1, min((len(arm) for arm in arms.values()), default=0)):
+        first: dict[int, float] = {}
+        last: dict[int, float] = {}
+        by_points = {}
+        for number, (points, arm) in enumerate(arms.items()):
+            scores = arm[0].scores.get(measure, {}), arm[place].scores.get(measure, {})
+            by_points[points] = _dict(paired(scores[1], scores[0]))
+            for pooled, values in zip((first, last), scores, strict=True):
+                pooled |= {len(arms) * seed + number: value for seed, value in values.items()}
+        name = next(iter(arms.values()))[place].name.removesuffix(f"-{next(iter(arms))}")
+        found.append({"row": name, "by_points": by_points, "all": _dict(paired(last, first))})
+    return found
 
 
 def _labels(rows: Sequence[RowScores]) -> list[dict[str, Any]]:
@@ -172,11 +196,23 @@ def text(rows: Sequence[RowScores], planned: int, lines: Sequence[str]) -> str:
         "",
         *_table(head, cells),
     ]
+    together = _together(rows)
+    if together:
+        first = next(row.name.removesuffix(f"-{row.points}") for row in rows if row.points)
+        arms = list(together[0]["by_points"])
+        head = ["up to row", *arms, *(["all"] if len(arms) > 1 else [])]
+        parts += ["", f"What the terms bring together, against row {first}:", ""]
+        parts += _table(head, [_together_cells(entry, len(arms) > 1) for entry in together])
     labels = _labels(rows)
     if len({row.share for row in rows}) > 1 and labels:
         head = ["labelled", "wild points", "without wild", "with wild", "difference", "worth labelled faces"]
         parts += ["", "What wild photos are worth:", "", *_table(head, [_label_cells(found) for found in labels])]
     return "\n".join(parts) + "\n"
+
+
+def _together_cells(entry: Mapping[str, Any], several: bool) -> list[str]:
+    means = [*entry["by_points"].values(), *([entry["all"]] if several else [])]
+    return [entry["row"], *(_cell(None if mean is None else SeedMean(**mean), sign=True) for mean in means)]
 
 
 def _label_cells(found: Mapping[str, Any]) -> list[str]:

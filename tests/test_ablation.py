@@ -253,5 +253,30 @@ def test_the_table_tells_what_is_decided() -> None:
     assert deciding(rows) == "validation"
 
 
+def test_what_the_terms_bring_together_on_paper() -> None:
+    def row(name: str, points: str, values: list[float]) -> RowScores:
+        seeds = dict(enumerate(values))
+        return RowScores(name, "x", points, 1.0, 90, {}, {"validation": seeds}, dict.fromkeys(seeds, 60.0))
+
+    rows = [
+        row("labelled", "", [0.06, 0.07]),
+        *(row(f"{name}-human", "human", values) for name, values in
+          (("landmarks", [0.05, 0.06]), ("cycle", [0.04, 0.06]), ("critic", [0.04, 0.04]))),
+        *(row(f"{name}-detector-like", "detector-like", values) for name, values in
+          (("landmarks", [0.05, 0.05]), ("cycle", [0.04, 0.03]), ("critic", [0.05, 0.05]))),
+    ]  # fmt: skip
+    cycle, critic = document(rows, 14, {})["together"]
+    assert (cycle["row"], critic["row"]) == ("cycle", "critic")
+    assert cycle["by_points"]["human"]["mean"] == pytest.approx(-0.005)
+    assert cycle["by_points"]["detector-like"]["mean"] == pytest.approx(-0.015)
+    assert cycle["all"]["mean"] == pytest.approx(-0.01)
+    assert cycle["all"]["n"] == 4
+    assert critic["all"]["mean"] == pytest.approx((-0.01 - 0.02 + 0 + 0) / 4)
+    shown = text(rows, 14, [])
+    assert "against row landmarks:" in shown
+    assert "| cycle " in shown
+    assert "together" not in text(rows[:2], 14, [])
+
+
 def test_help_loads_no_library() -> None:
     assert run_command("train", "ablate", "--help")[0] == 0
