@@ -69,7 +69,8 @@ def same_weights(one: Path, other: Path) -> bool:
 @pytest.mark.parametrize("preset", ["open", "paper"])
 def test_both_stages_with_every_loss(preset: str, folder: Path, tmp_path: Path) -> None:
     more = ["--backbone", "mobilenet-v1"] if preset == "paper" else []
-    err = start(folder, tmp_path / "run", "--preset", preset, "--steps", 12, *more, "--set", "losses.self_2d=0.1")
+    every = ["--set", "losses.self_2d=0.1", "--set", "losses.critic=0.01"]
+    err = start(folder, tmp_path / "run", "--preset", preset, "--steps", 12, *more, *every)
     assert "12 of 12 steps" in err
     first, last = lines(tmp_path / "run")[0], lines(tmp_path / "run")[-1]
     terms = {"self_2d", "self_3d", "cycle", "critic"} | ({"landmarks"} if preset == "open" else set())
@@ -115,7 +116,7 @@ def test_few_faces_are_learned_by_heart(folder: Path, tmp_path: Path) -> None:
 
 def test_a_killed_training_goes_on_to_the_same_weights(folder: Path, tmp_path: Path) -> None:
     """Killed at a moment of its own choosing; the last save is older than that."""
-    more = ["--steps", 40, "--set", "checkpoint_every=7", "--set", "validation.every=15"]
+    more = ["--steps", 40, "--set", "checkpoint_every=7", "--set", "validation.every=15", "--set", "losses.critic=0.01"]
     start(folder, tmp_path / "whole", *more)
     command = [
         sys.executable, "-m", "twodasl_cli", "train", "start", "--labelled", folder / "labelled.h5", "--wild",
@@ -164,7 +165,18 @@ def test_sigterm_saves(folder: Path, tmp_path: Path) -> None:
 
 
 def test_two_processes_learn_what_one_does(folder: Path, tmp_path: Path) -> None:
-    more = ["--steps", 6, "--lr", 0.0001, "--set", "optimiser.warm_up=0", "--set", "validation.share=0.2"]
+    more = [
+        "--steps",
+        6,
+        "--lr",
+        0.0001,
+        "--set",
+        "losses.critic=0.01",
+        "--set",
+        "optimiser.warm_up=0",
+        "--set",
+        "validation.share=0.2",
+    ]
     start(folder, tmp_path / "one", *more)
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, "-m", "twodasl_cli",
