@@ -39,7 +39,14 @@ from twodasl.models.training.objective import Objective
 from twodasl.models.training.run import Asked, build_task, inputs_of, settings_of
 from twodasl.models.training.trainer import Trainer
 
-NETWORKS = ("mobilenet-v1:0.5", "mobilenet-v1:1", "efficientnet-lite0:1", "resnet-50:1")
+NETWORKS = (
+    "resnet-18:0.25",
+    "resnet-18:0.5",
+    "mobilenet-v1:0.5",
+    "mobilenet-v1:1",
+    "efficientnet-lite0:1",
+    "resnet-50:1",
+)
 HELD_OUT = 64  # faces of a validation
 STAGES = ("forward 1", "forward 2", "losses", "backward", "critic", "optimiser and EMA", "everything else")
 
@@ -120,7 +127,8 @@ class PlainObjective(Objective):
 def trainer_of(folder: Path, name: str, width: float, batch: int, device: str) -> Trainer:
     asked = Asked(
         preset="open", labelled=folder / "labelled.h5", wild=folder / "wild.h5", backbone=name, width=width, batch=batch,
-        steps=1000, workers=0, device=device, changes=("losses.self_2d=0.005", "validation.share=0.5"),
+        steps=1000, workers=0, device=device, map_kind="binary",
+        changes=("losses.critic=0.01", "validation.share=0.5"),
     )  # fmt: skip
     settings = settings_of(asked)
     settings = replace(settings, validation=replace(settings.validation, most=HELD_OUT))
