@@ -83,7 +83,7 @@ def test_every_training_differs_in_its_row_only() -> None:
     assert [job.seed for job in jobs] == [job.settings.seed for job in jobs] == [0] * 6 + [7] * 6
     assert all((job.asked.wild is None) == (job.row.name == "labelled") for job in jobs)
     last = jobs[5].settings.losses
-    assert (last.landmarks, last.self_2d, last.cycle) == (10.0, 0.005, 0.5)  # the preset's, the paper's, the given
+    assert (last.landmarks, last.critic, last.cycle) == (10.0, 0.005, 0.5)  # the preset's, the paper's, the given
     for number, job in enumerate(jobs[:6]):
         on = [term for term in TERMS if getattr(job.settings.losses, term)]
         assert on == list(TERMS[: max(1, number)])

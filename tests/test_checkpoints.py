@@ -284,7 +284,7 @@ def saved(weights: Weights, tmp_path: Path) -> Path:
         ({"convention": None, "terms": None}, "it does not state its convention, terms"),
         ({"convention": "3ddfa-v3"}, "convention '3ddfa-v3' is unknown"),
         ({"architecture": "{"}, "its architecture is '{'; a JSON dict is expected"),
-        ({"architecture": '{"name": "vit"}'}, "network 'vit' is unknown; known: mobilenet-v1, resnet-50"),
+        ({"architecture": '{"name": "vit"}'}, "network 'vit' is unknown; known: mobilenet-v1, resnet-18, resnet-50"),
         ({"n_identity": "[40]"}, r"its n_identity is '\[40\]'; a JSON int is expected"),
         ({"convention": "3ddfa"}, "do not give the weights id it states"),
     ],

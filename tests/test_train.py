@@ -202,7 +202,7 @@ def test_minutes_become_steps(folder: Path, tmp_path: Path) -> None:
     steps = lines(tmp_path / "run")[-1]["step"]
     progress = json.loads(torch.load(tmp_path / "run" / "state.pt", weights_only=True)["progress"])
     assert progress["step"] == steps < 5000
-    assert 4 < progress["seconds"] < 20
+    assert 2 < progress["seconds"] < 20  # about 4.8: the machine may be faster or slower than in the first steps
     if steps >= 12:  # fewer only where the machine is very busy
         assert progress["steps"] < 5000
 

@@ -138,21 +138,23 @@ class BatchStream:
             timeout=LONGEST_WAIT if workers else 0,
         )
         made_ahead = iter(loader)
-        while True:
-            try:
+        try:
+            while True:
                 made = next(made_ahead)
-            except StopIteration:
-                return
-            except RuntimeError as error:  # a worker was killed, or could not hand its batch over
-                if not workers or str(error).startswith("Caught "):  # a fault in the code that makes batches
-                    raise
-                raise TwodaslError(
-                    f"no batch came from the processes that make them: {str(error).splitlines()[0]} (too little shared "
-                    "memory does this; --workers 0 does without)"
-                ) from error
-            if isinstance(made, TwodaslError):
-                raise made
-            yield made
+                if isinstance(made, TwodaslError):
+                    raise made
+                yield made
+        except StopIteration:
+            return
+        except RuntimeError as error:  # a worker was killed, or could not hand its batch over
+            if not workers or str(error).startswith("Caught "):  # a fault in the code that makes batches
+                raise
+            raise TwodaslError(
+                f"no batch came from the processes that make them: {str(error).splitlines()[0]} (too little shared memory "
+                "does this; --workers 0 does without)"
+            ) from error
+        finally:
+            del made_ahead  # what is raised holds on to this frame, and it would hold on to the workers
 
     def _batch(self, chosen: Sequence[Place]) -> Batch:
         groups = []
