@@ -21,7 +21,10 @@ def check_mesh(vertices: np.ndarray, triangles: np.ndarray) -> None:
     _check_vertices(vertices)
     if triangles.ndim != 2 or triangles.shape[1] != 3 or triangles.dtype.kind not in "iu":
         raise ShapeError(f"triangles is {triangles.shape} {triangles.dtype}; (T, 3) of integers is expected")
-    if triangles.size and not 0 <= triangles.min() <= triangles.max() < len(vertices):
+    unsigned = triangles.view(
+        triangles.dtype.str.replace("i", "u")
+    )  # negative ones become the largest: one look instead of two
+    if triangles.size and unsigned.max() >= len(vertices):
         wrong = triangles.min() if triangles.min() < 0 else triangles.max()
         raise ShapeError(f"a triangle points at vertex {wrong}; there are {len(vertices)}, counted from 0")
 

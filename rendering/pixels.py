@@ -1,10 +1,15 @@
 """Compiled twins of what NumPy does for every vertex and pixel: the same operations in the same order, the same bits.
 
-Compiled by numba at the first call and kept in its cache. Imported only where numba can be.
+Compiled by numba at the first call and kept in its cache. Imported only where numba can be. Indices are unsigned where it
+matters: numba counts negative ones from the end, and must look.
 """
 
 import numpy as np
 from numba import njit
+
+from .instructions import add_one, look_up
+
+ROWS = 16  # of a picture, taken at a time
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -31,7 +36,7 @@ def weights_at(  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
     vertices, corners, t, row, column
 ):
     """The weights of a covered pixel: as `rasterizer._weights`."""
-    a, b, c = corners[t, 0], corners[t, 1], corners[t, 2]
+    a, b, c = np.uintp(corners[t, 0]), np.uintp(corners[t, 1]), np.uintp(corners[t, 2])
     xa, xb, xc, ya, yb, yc = (
         vertices[a, 0], vertices[b, 0], vertices[c, 0], vertices[a, 1], vertices[b, 1], vertices[c, 1]
     )  # fmt: skip
@@ -54,21 +59,30 @@ def gather(  # pragma: no cover (compiled)
     values: np.ndarray,
     top: int,
     left: int,
-    first: int,
-    stop: int,
+    counters: np.ndarray,
     picture: np.ndarray,
 ) -> None:
-    """Values (V, C) at the pixels of rows first..stop-1 of a part of a picture that begins at (top, left): picture
-    (H, W, C) of that part, left alone where no triangle is seen."""
-    for row in range(first, stop):
-        for column in range(triangle.shape[1]):
-            t = triangle[row, column]
-            if t < 0:
-                continue
-            wa, wb, wc = weights_at(vertices, corners, t, top + row, left + column)
-            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-            for k in range(values.shape[1]):
-                picture[row, column, k] = wa * values[a, k] + wb * values[b, k] + wc * values[c, k]
+    """Take part in writing values (V, C) at the pixels of a part of a picture that begins at (top, left): picture
+    (H, W, C) of that part, left alone where no triangle is seen. counters: (2,) int64, 0, shared by all that take part:
+    blocks of rows begun and done. Every one comes back when all is written."""
+    count = (len(triangle) + ROWS - 1) // ROWS
+    k = add_one(counters, 0)
+    while k < count:
+        for row in range(k * ROWS, min((k + 1) * ROWS, len(triangle))):
+            for column in range(triangle.shape[1]):
+                if triangle[row, column] < 0:
+                    continue
+                t = np.uintp(triangle[row, column])
+                wa, wb, wc = weights_at(vertices, corners, t, top + row, left + column)
+                a, b, c = np.uintp(triangles[t, 0]), np.uintp(triangles[t, 1]), np.uintp(triangles[t, 2])
+                for channel in range(values.shape[1]):
+                    picture[row, column, channel] = (
+                        wa * values[a, channel] + wb * values[b, channel] + wc * values[c, channel]
+                    )
+        add_one(counters, 1)
+        k = add_one(counters, 0)
+    while look_up(counters, 1) < count:
+        pass
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import pairwise
+from math import prod
 
 import numpy as np
 
@@ -88,7 +88,7 @@ def rasterize(
     - ea = cross(b - p, c - p), eb = cross(c - p, a - p), ec = cross(a - p, b - p), all times the sign of area;
     - p is covered where all three are >= 0 and total = ea + eb + ec, summed from the left, is > 0. An edge belongs to
       both its triangles, and both compute it with exactly opposite signs, so no pixel falls between them;
-    - z = az + ((eb / total)(bz - az) + (ec / total)(cz - az)), so flat triangles have exactly their own z;
+    - z = az + (eb(bz - az) + ec(cz - az)) / total, so flat triangles have exactly their own z;
     - the largest z is seen, and among equal ones the triangle with the lowest index.
 
     A triangle with a vertex that is NaN, infinite or beyond 1e100 draws nothing. Raises ShapeError for arrays of
@@ -125,35 +125,40 @@ def numba_imports() -> bool:
 def _fill_compiled(
     vertices: np.ndarray, triangles: np.ndarray, shape: tuple[int, int], cull: bool, threads: int
 ) -> Fragments:
-    from .zbuffer import boxes, draw, merge
+    from .zbuffer import BLOCK, COUNTERS, READY, done, draw, outline, wait
 
     height, width = shape
     kind = np.int16 if max(shape) < np.iinfo(np.int16).max else np.int32
-    box, usable = _scratch("box", 4 * len(vertices), kind).reshape(-1, 4), _scratch("usable", len(vertices), np.bool_)
-    left, right, top, bottom, all_usable = boxes(vertices, width, height, LARGEST, box, usable)
-    inside = left <= right and top <= bottom
-    window = (slice(top, bottom + 1), slice(left, right + 1)) if inside else (slice(0, 0), slice(0, 0))
-    layers: dict[int, Fragments] = {}
+    reach, usable = _scratch("reach", (len(vertices), 4), kind), _scratch("usable", (len(vertices),), np.bool_)
+    outlines, counters = np.empty((-(-len(vertices) // BLOCK), 5), np.int64), np.zeros(COUNTERS, np.int64)
+    has_drawn, made = np.zeros(threads, np.bool_), []
 
-    def draw_layer(first: int, stop: int) -> None:
-        layer = layers[first] = _empty(shape, window, vertices, triangles)
-        draw(vertices, triangles, box, usable, all_usable, cull, top, left, first, stop, layer.seen, layer.near)
+    def work(worker: int) -> None:
+        try:
+            top, left, *size, all_usable = outline(vertices, width, height, LARGEST, reach, usable, outlines, counters)
+            if worker == 0:
+                window = slice(top, top + size[0]), slice(left, left + size[1])
+                made.append((window, np.empty((threads, *size), np.int32), np.empty((threads, *size))))
+        finally:
+            if worker == 0:
+                done(counters, READY)
+        wait(counters, READY, 1)
+        for _, seen, near in made:
+            draw(
+                vertices, triangles, cull, reach, usable, all_usable, top, left, counters, has_drawn, seen, near, worker
+            )
 
-    if not inside or len(triangles) == 0:
-        return _empty(shape, window, vertices, triangles)
-    in_bands(draw_layer, len(triangles), threads)
-    whole, *later = (layers[first] for first in sorted(layers))
-    for layer in later:
-        merge(whole.seen, whole.near, layer.seen, layer.near)
-    return whole
+    _together(work, threads)
+    window, seen, near = made[0]
+    return Fragments(shape, window, seen[0], near[0], vertices, triangles)
 
 
-def _scratch(name: str, count: int, kind: type[np.generic]) -> np.ndarray:
-    """Room for `count` numbers to work in, this thread's own and kept: fresh memory costs more than what is done in it."""
-    room = _rooms.kept.get((name, kind))
+def _scratch(name: str, shape: tuple[int, ...], kind: type[np.generic]) -> np.ndarray:
+    """Room to work in, this thread's own and kept: fresh memory costs more than what is done in it."""
+    room, count = _rooms.kept.get((name, kind)), prod(shape)
     if room is None or len(room) < count:
         room = _rooms.kept[name, kind] = np.empty(count, kind)
-    return room[:count]
+    return room[:count].reshape(shape)
 
 
 class _Rooms(threading.local):
@@ -164,14 +169,19 @@ class _Rooms(threading.local):
 _rooms = _Rooms()
 
 
-def in_bands(work: Callable[[int, int], None], count: int, threads: int) -> None:
-    """Do `work(first, stop)` for all rows or triangles, in as many bands as there are threads."""
-    edges = [int(edge) for edge in np.linspace(0, count, threads + 1).round()]
-    bands = [(first, stop) for first, stop in pairwise(edges) if stop > first]
-    others = [_pool().submit(work, *band) for band in bands[1:]]
-    work(*bands[0])
+def _together(work: Callable[[int], None], threads: int) -> None:
+    """Do `work(0)` here and `work(1)` and so on in other threads. All is done when `work(0)` is: the workers share the
+    blocks out themselves, and one that has not begun by then need not."""
+    others = [_pool().submit(work, number) for number in range(1, threads)]
+    try:
+        work(0)
+    except BaseException:  # Ctrl-C: what others have begun is in rooms that the next picture needs
+        for other in others:
+            if not other.cancel():
+                other.exception()
+        raise
     for other in others:
-        other.result()
+        other.cancel()
 
 
 @cache
@@ -181,7 +191,6 @@ def _pool() -> ThreadPoolExecutor:
 
 def _fill_vectorised(fragments: Fragments, cull: bool) -> None:
     vertices, triangles = fragments.vertices, fragments.corners
-    z = vertices[:, 2]
     height, width = fragments.shape
     triangle, depth = fragments.seen.reshape(-1), fragments.near.reshape(-1)
     ids, box = _boxes(vertices, triangles, width, height, cull)
@@ -197,10 +206,8 @@ def _fill_vectorised(fragments: Fragments, cull: bool) -> None:
         row, column = np.divmod(np.arange(low, high) - starts[owner], columns[owner])
         column += left[owner]
         row += top[owner]
-        found, weights = _cover(vertices, corners[:, owner], column, row)
+        found, reached = _cover(vertices, corners[:, owner], column, row)
         owner, pixel = owner[found], row[found] * width + column[found]
-        za, zb, zc = z[corners[:, owner]]
-        reached = za + (weights[1] * (zb - za) + weights[2] * (zc - za))
         # Triangles of earlier rounds have lower indices: an equal z does not replace theirs.
         nearer = reached > depth[pixel]
         pixel, reached, owner = pixel[nearer], reached[nearer], owner[nearer]
@@ -248,14 +255,15 @@ def _area(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 def _cover(
     vertices: np.ndarray, corners: np.ndarray, column: np.ndarray, row: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which of C candidates are covered, (M,) indices, and their weights (3, M).
+    """Which of C candidates are covered, (M,) indices, and their z (M,).
 
     corners: (3, C) vertex indices of each candidate's triangle. column, row: (C,) its pixel.
     """
     ea, eb, ec = _edges(vertices, corners, column, row)
     total = ea + eb + ec
     found = np.flatnonzero((ea >= 0) & (eb >= 0) & (ec >= 0) & (total > 0))  # no area: all are 0
-    return found, np.stack([ea[found], eb[found], ec[found]]) / total[found]
+    za, zb, zc = vertices[:, 2][corners[:, found]]
+    return found, za + (eb[found] * (zb - za) + ec[found] * (zc - za)) / total[found]
 
 
 def _weights(vertices: np.ndarray, corners: np.ndarray, column: np.ndarray, row: np.ndarray) -> np.ndarray:
@@ -304,13 +312,13 @@ def interpolate(
         given = np.ascontiguousarray(triangles, np.int32), np.ascontiguousarray(values, kind)
 
         part, (rows, columns) = picture[fragments.window], fragments.window
-        corner = rows.start or 0, columns.start or 0
-
-        def draw(first: int, stop: int) -> None:
-            gather(fragments.seen, fragments.vertices, fragments.corners, *given, *corner, first, stop, part)
-
-        if part.size:
-            in_bands(draw, len(part), threads)
+        corner, counters = (rows.start or 0, columns.start or 0), np.zeros(2, np.int64)
+        _together(
+            lambda _worker: gather(
+                fragments.seen, fragments.vertices, fragments.corners, *given, *corner, counters, part
+            ),
+            threads,
+        )
     else:
         covered = fragments.covered
         a, b, c = triangles[fragments.triangle[covered]].T

@@ -1,8 +1,11 @@
 """The compiled z-buffer: the rule of `rasterizer.rasterize`, in float64.
 
-Most triangles of a face in a picture are about a pixel large, so what costs is not arithmetic but branches that cannot be
+Most triangles of a face in a picture are about a pixel large, so what costs is not arithmetic but jumps that cannot be
 foreseen: whether a box holds a pixel centre, whether the triangle covers it, whether it is the nearest. Here triangles are
-sorted into none, one and several pixel centres without a branch, and pixels are written whether or not they change.
+sorted by how many pixel centres their boxes hold without a jump, and pixels are written whether or not they change.
+
+Threads share the work: each takes the next block until none is left, and waits only for blocks that others have begun.
+One that comes late, or never, is not waited for.
 
 Compiled by numba at the first call and kept in its cache. Imported only where numba can be. Indices are unsigned where it
 matters: numba counts negative ones from the end, and must look.
@@ -11,154 +14,238 @@ matters: numba counts negative ones from the end, and must look.
 import numpy as np
 from numba import njit
 
-BLOCK = 2048  # triangles sorted and drawn at a time: they and their vertices stay in the cache meanwhile
+from .instructions import add_one, choose, look_up, span
+
+BLOCK = 2048  # vertices or triangles taken at a time: triangles and their vertices stay in the cache meanwhile
+ROWS = 16  # of the picture, taken at a time
+
+# What `instructions.span` says of a box: it holds no pixel centre, two beside or below each other; one is 0.
+NONE = np.int64(-0x7FFF7FFF7FFF8000)
+ACROSS, DOWN = np.int64(0x10001), np.int64(0x1000100000000)
+
+# Counters that workers share: how many blocks of each kind of work are begun, and behind it how many are done.
+REACHED, FILLED, DRAWN, MERGED, READY, COUNTERS = 0, 2, 4, 6, 8, 9
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def boxes(  # pragma: no cover (compiled)
-    vertices: np.ndarray, width: int, height: int, largest: float, box: np.ndarray, usable: np.ndarray
-) -> tuple[int, int, int, int, bool]:
-    """The first and last pixel at or after, at or before each vertex, cut to the picture and one pixel around: box (N, 4)
-    int, left, right, top, bottom. usable: (N,) bool, whether all three coordinates are finite and not beyond `largest`.
+def blocks(count, size):  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
+    return (count + size - 1) // size
 
-    Returns the box around all usable vertices, and whether all are usable.
-    """
-    left, right, top, bottom = width, -1, height, -1
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def wait(counters, kind, count):  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
+    """Until a counter has come to `count`."""
+    while look_up(counters, kind) < count:
+        pass
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def done(counters, kind):  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
+    """One more is done."""
+    add_one(counters, kind)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _reach(  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
+    vertices, first, stop, width, height, largest, reach, usable, outline
+):
+    """The first pixel at or after and the last at or before each vertex, cut to the picture and one pixel around it:
+    reach (N, 4) int, -left, right, -top, bottom. usable: (N,) bool, whether all three coordinates are finite and not
+    beyond `largest`. outline: (5,) int64, the largest of each column, and how many are not usable."""
+    left, right, top, bottom = -width, -1, -height, -1
     wrong = 0
-    for v in range(len(vertices)):
+    for v in range(first, stop):
         x, y, z = vertices[v, 0], vertices[v, 1], vertices[v, 2]
         good = (abs(x) <= largest) & (abs(y) <= largest) & (abs(z) <= largest)  # NaN fails
         usable[v] = good
         wrong += not good
-        x0 = int(np.ceil(min(max(x, 0.0), float(width)))) if good else width
+        x0 = -int(np.ceil(min(max(x, 0.0), float(width)))) if good else -width
         x1 = int(np.floor(max(min(x, width - 1.0), -1.0))) if good else -1
-        y0 = int(np.ceil(min(max(y, 0.0), float(height)))) if good else height
+        y0 = -int(np.ceil(min(max(y, 0.0), float(height)))) if good else -height
         y1 = int(np.floor(max(min(y, height - 1.0), -1.0))) if good else -1
-        box[v, 0], box[v, 1], box[v, 2], box[v, 3] = x0, x1, y0, y1
-        left, right, top, bottom = min(left, x0), max(right, x1), min(top, y0), max(bottom, y1)
-    return left, right, top, bottom, wrong == 0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _box_of(box, a, b, c):  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
-    left = min(box[a, 0], box[b, 0], box[c, 0])
-    right = max(box[a, 1], box[b, 1], box[c, 1])
-    top = min(box[a, 2], box[b, 2], box[c, 2])
-    bottom = max(box[a, 3], box[b, 3], box[c, 3])
-    return left, right, top, bottom
+        reach[v, 0], reach[v, 1], reach[v, 2], reach[v, 3] = x0, x1, y0, y1
+        left, right, top, bottom = max(left, x0), max(right, x1), max(top, y0), max(bottom, y1)
+    outline[0], outline[1], outline[2], outline[3], outline[4] = left, right, top, bottom, wrong
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _sort(  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
-    triangles, box, usable, all_usable, start, stop, single, several
+    triangles, reach, usable, all_usable, start, count, spans, one, two, more
 ):
-    """Which of the triangles start..stop-1 have boxes that hold one pixel centre, and several: how many, and their
-    indices in the two arrays."""
-    n_single, n_several = np.uintp(0), np.uintp(0)
-    for t in range(np.uintp(start), np.uintp(stop)):
+    """Which of the triangles from `start` have boxes that hold one pixel centre, two, and more: how many, and their
+    numbers from `start` in the three arrays. spans: (count, 4), the boxes, as in `_reach`."""
+    n_one, n_two, n_more = np.uintp(0), np.uintp(0), np.uintp(0)
+    for k in range(np.uintp(count)):
+        t = np.uintp(start) + k
         a, b, c = np.uintp(triangles[t, 0]), np.uintp(triangles[t, 1]), np.uintp(triangles[t, 2])
-        left, right, top, bottom = _box_of(box, a, b, c)
-        across, down = right - left, bottom - top
-        some, more = (across | down) >= 0, (across | down) > 0  # a negative one makes both negative
+        size = span(reach, a, b, c, spans, k)
+        some = (size & NONE) == 0
         if not all_usable:
             some = some & usable[a] & usable[b] & usable[c]
-        single[n_single] = t
-        n_single += np.uintp(some & (not more))
-        several[n_several] = t
-        n_several += np.uintp(some & more)
-    return n_single, n_several
+        single, double = size == 0, (size == ACROSS) | (size == DOWN)
+        one[n_one], two[n_two], more[n_more] = k, k, k
+        n_one += np.uintp(some & single)
+        n_two += np.uintp(some & double)
+        n_more += np.uintp(some & (not single) & (not double))
+    return n_one, n_two, n_more
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _draw_single(  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
-    vertices, triangles, box, indices, n, cull, top, left, seen, near
-):
-    for k in range(np.uintp(n)):
-        t = indices[k]
-        a, b, c = np.uintp(triangles[t, 0]), np.uintp(triangles[t, 1]), np.uintp(triangles[t, 2])
-        x, _, y, _ = _box_of(box, a, b, c)
-        xa, xb, xc = vertices[a, 0], vertices[b, 0], vertices[c, 0]
-        ya, yb, yc = vertices[a, 1], vertices[b, 1], vertices[c, 1]
-        za, zb, zc = vertices[a, 2], vertices[b, 2], vertices[c, 2]
-        area = (xb - xa) * (yc - ya) - (yb - ya) * (xc - xa)
-        sign = 1.0 if area > 0 else -1.0
-        ax, bx, cx = xa - x, xb - x, xc - x
-        ay, by, cy = ya - y, yb - y, yc - y
-        ea, eb, ec = (bx * cy - by * cx) * sign, (cx * ay - cy * ax) * sign, (ax * by - ay * bx) * sign
-        total = ea + eb + ec
-        covered = (ea >= 0) & (eb >= 0) & (ec >= 0) & (total > 0) & (area != 0) & ((not cull) | (area < 0))
-        wb, wc = eb / total, ec / total
-        reached = za + (wb * (zb - za) + wc * (zc - za))
-        i, j = np.uintp(y - top), np.uintp(x - left)
-        before = near[i, j]
-        nearer = covered & (reached > before)  # whatever is there came earlier and keeps an equal depth
-        near[i, j] = reached if nearer else before
-        seen[i, j] = t if nearer else seen[i, j]
+def _corners(vertices, triangles, cull, t):  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
+    """The corners of a triangle, the sign of its area, and whether it is drawn at all."""
+    a, b, c = np.uintp(triangles[t, 0]), np.uintp(triangles[t, 1]), np.uintp(triangles[t, 2])
+    xa, xb, xc = vertices[a, 0], vertices[b, 0], vertices[c, 0]
+    ya, yb, yc = vertices[a, 1], vertices[b, 1], vertices[c, 1]
+    za, zb, zc = vertices[a, 2], vertices[b, 2], vertices[c, 2]
+    area = (xb - xa) * (yc - ya) - (yb - ya) * (xc - xa)
+    drawn = (area != 0) & ((not cull) | (area < 0))
+    return (xa, ya, za, xb, yb, zb, xc, yc, zc), choose(area > 0, 1.0, -1.0), drawn
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _draw_several(  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
-    vertices, triangles, box, indices, n, cull, top, left, seen, near
+def _put(  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
+    corners, sign, drawn, t, x, y, top, left, seen, near
 ):
-    for k in range(np.uintp(n)):
-        t = indices[k]
-        a, b, c = np.uintp(triangles[t, 0]), np.uintp(triangles[t, 1]), np.uintp(triangles[t, 2])
-        x0, x1, y0, y1 = _box_of(box, a, b, c)
-        xa, xb, xc = vertices[a, 0], vertices[b, 0], vertices[c, 0]
-        ya, yb, yc = vertices[a, 1], vertices[b, 1], vertices[c, 1]
-        za, zb, zc = vertices[a, 2], vertices[b, 2], vertices[c, 2]
-        area = (xb - xa) * (yc - ya) - (yb - ya) * (xc - xa)
-        if area == 0 or (cull and area > 0):
-            continue
-        sign = 1.0 if area > 0 else -1.0
-        for y in range(y0, y1 + 1):
-            ay, by, cy = ya - y, yb - y, yc - y
-            i = np.uintp(y - top)
-            for x in range(x0, x1 + 1):
-                ax, bx, cx = xa - x, xb - x, xc - x
-                ea, eb, ec = (bx * cy - by * cx) * sign, (cx * ay - cy * ax) * sign, (ax * by - ay * bx) * sign
-                total = ea + eb + ec
-                covered = (ea >= 0) & (eb >= 0) & (ec >= 0) & (total > 0)
-                wb, wc = eb / total, ec / total
-                reached = za + (wb * (zb - za) + wc * (zc - za))
-                j = np.uintp(x - left)
-                before, owner = near[i, j], seen[i, j]
-                nearer = covered & ((reached > before) | ((reached == before) & (t < owner)))
-                near[i, j] = reached if nearer else before
-                seen[i, j] = t if nearer else owner
+    """Show the triangle at one pixel where it covers it and is the nearest."""
+    xa, ya, za, xb, yb, zb, xc, yc, zc = corners
+    ax, bx, cx = xa - x, xb - x, xc - x
+    ay, by, cy = (ya - y) * sign, (yb - y) * sign, (yc - y) * sign
+    ea, eb, ec = bx * cy - by * cx, cx * ay - cy * ax, ax * by - ay * bx
+    total = ea + eb + ec
+    covered = drawn & (ea >= 0) & (eb >= 0) & (ec >= 0) & (total > 0)
+    reached = za + (eb * (zb - za) + ec * (zc - za)) / total
+    i, j = np.uintp(y - top), np.uintp(x - left)
+    before, owner = near[i, j], seen[i, j]
+    nearer = covered & ((reached > before) | ((reached == before) & (t < owner)))
+    near[i, j] = choose(nearer, reached, before)
+    seen[i, j] = choose(nearer, t, owner)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _draw_block(  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
+    vertices, triangles, start, cull, spans, one, n_one, two, n_two, more, n_more, top, left, seen, near
+):
+    for m in range(n_one):
+        k = np.uintp(one[m])
+        t = np.uintp(start) + k
+        corners, sign, drawn = _corners(vertices, triangles, cull, t)
+        _put(corners, sign, drawn, np.int32(t), int(spans[k, 1]), int(spans[k, 3]), top, left, seen, near)
+    for m in range(n_two):
+        k = np.uintp(two[m])
+        t = np.uintp(start) + k
+        corners, sign, drawn = _corners(vertices, triangles, cull, t)
+        _put(corners, sign, drawn, np.int32(t), -int(spans[k, 0]), -int(spans[k, 2]), top, left, seen, near)
+        _put(corners, sign, drawn, np.int32(t), int(spans[k, 1]), int(spans[k, 3]), top, left, seen, near)
+    for m in range(n_more):
+        k = np.uintp(more[m])
+        t = np.uintp(start) + k
+        corners, sign, drawn = _corners(vertices, triangles, cull, t)
+        if drawn:
+            for y in range(-int(spans[k, 2]), int(spans[k, 3]) + 1):
+                for x in range(-int(spans[k, 0]), int(spans[k, 1]) + 1):
+                    _put(corners, sign, True, np.int32(t), x, y, top, left, seen, near)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _merge(  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
+    seen, near, other_seen, other_near, first, stop
+):
+    """Lay another picture over this one where it is nearer, or as near with an earlier triangle."""
+    for i in range(first, stop):
+        for j in range(seen.shape[1]):
+            before, owner, reached, t = near[i, j], seen[i, j], other_near[i, j], other_seen[i, j]
+            nearer = (reached > before) | ((reached == before) & (t < owner))
+            near[i, j] = reached if nearer else before
+            seen[i, j] = t if nearer else owner
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def outline(  # pragma: no cover (compiled)
+    vertices: np.ndarray,
+    width: int,
+    height: int,
+    largest: float,
+    reach: np.ndarray,
+    usable: np.ndarray,
+    outlines: np.ndarray,
+    counters: np.ndarray,
+) -> tuple[int, int, int, int, bool]:
+    """Take part in finding the pixels around each vertex and around all; every worker comes back when all are found.
+
+    vertices: (N, 3) float64. reach: (N, 4) int16, or int32 for pictures larger than that. usable: (N,) bool.
+    outlines: (blocks of N, 5) int64. counters: (COUNTERS,) int64, 0. Returns the window outside which nothing is seen,
+    top, left, rows and columns, and whether all vertices are usable.
+    """
+    count = blocks(len(vertices), BLOCK)
+    k = add_one(counters, REACHED)
+    while k < count:
+        stop = min((k + 1) * BLOCK, len(vertices))
+        _reach(vertices, k * BLOCK, stop, width, height, largest, reach, usable, outlines[k])
+        add_one(counters, REACHED + 1)
+        k = add_one(counters, REACHED)
+    wait(counters, REACHED + 1, count)
+    left, right, top, bottom, wrong = -width, -1, -height, -1, 0
+    for k in range(count):
+        left, right = max(left, outlines[k, 0]), max(right, outlines[k, 1])
+        top, bottom = max(top, outlines[k, 2]), max(bottom, outlines[k, 3])
+        wrong += outlines[k, 4]
+    rows, columns = bottom + top + 1, right + left + 1
+    if rows <= 0 or columns <= 0:
+        return 0, 0, 0, 0, False
+    return -top, -left, rows, columns, wrong == 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def draw(  # pragma: no cover (compiled)
     vertices: np.ndarray,
     triangles: np.ndarray,
-    box: np.ndarray,
+    cull: bool,
+    reach: np.ndarray,
     usable: np.ndarray,
     all_usable: bool,
-    cull: bool,
     top: int,
     left: int,
-    first: int,
-    stop: int,
+    counters: np.ndarray,
+    has_drawn: np.ndarray,
     seen: np.ndarray,
     near: np.ndarray,
+    worker: int,
 ) -> None:
-    """Draw the triangles first..stop-1 into a part of the picture, (H, W), that begins at (top, left)."""
-    single, several = np.empty(BLOCK + 1, np.int32), np.empty(BLOCK + 1, np.int32)
-    for start in range(first, stop, BLOCK):
-        end = min(start + BLOCK, stop)
-        n_single, n_several = _sort(triangles, box, usable, all_usable, start, end, single, several)
-        _draw_single(vertices, triangles, box, single, n_single, cull, top, left, seen, near)
-        _draw_several(vertices, triangles, box, several, n_several, cull, top, left, seen, near)
+    """Take part in drawing as one of W workers; the first, 0, comes back when the picture is whole.
 
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def merge(  # pragma: no cover (compiled)
-    seen: np.ndarray, near: np.ndarray, later_seen: np.ndarray, later_near: np.ndarray
-) -> None:
-    """Lay a picture of later triangles over one of earlier ones, which keep equal depths."""
-    for i in range(seen.shape[0]):
-        for j in range(seen.shape[1]):
-            over = later_near[i, j] > near[i, j]
-            near[i, j] = later_near[i, j] if over else near[i, j]
-            seen[i, j] = later_seen[i, j] if over else seen[i, j]
+    triangles: (T, 3) int32. has_drawn: (W,) bool, False. seen, near: (W, rows, columns) int32 and float64, to be
+    filled; the picture is the first of them. The rest is `outline`'s.
+    """
+    spans = np.empty((BLOCK, 4), reach.dtype)
+    one, two, more = np.empty(BLOCK + 1, np.int16), np.empty(BLOCK + 1, np.int16), np.empty(BLOCK + 1, np.int16)
+    if add_one(counters, FILLED) == 0:
+        seen[0], near[0] = -1, -np.inf
+        add_one(counters, FILLED + 1)
+    wait(counters, FILLED + 1, 1)
+    count = blocks(len(triangles), BLOCK)
+    k = add_one(counters, DRAWN)
+    while k < count:
+        if worker > 0 and not has_drawn[worker]:
+            seen[worker], near[worker], has_drawn[worker] = -1, -np.inf, True
+        start, stop = k * BLOCK, min((k + 1) * BLOCK, len(triangles))
+        n_one, n_two, n_more = _sort(triangles, reach, usable, all_usable, start, stop - start, spans, one, two, more)
+        _draw_block(
+            vertices, triangles, start, cull, spans, one, n_one, two, n_two, more, n_more, top, left,
+            seen[worker], near[worker],
+        )  # fmt: skip
+        add_one(counters, DRAWN + 1)
+        k = add_one(counters, DRAWN)
+    wait(counters, DRAWN + 1, count)
+    if not has_drawn.any():
+        return
+    count = blocks(seen.shape[1], ROWS)
+    k = add_one(counters, MERGED)
+    while k < count:
+        for other in range(1, len(has_drawn)):
+            if has_drawn[other]:
+                stop = min((k + 1) * ROWS, seen.shape[1])
+                _merge(seen[0], near[0], seen[other], near[other], k * ROWS, stop)
+        add_one(counters, MERGED + 1)
+        k = add_one(counters, MERGED)
+    if worker == 0:
+        wait(counters, MERGED + 1, count)

@@ -1,9 +1,15 @@
 """The z-buffer against the slowest possible one, pixel by pixel, and against exact fractions."""
 
 import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
+from itertools import product
 from math import ceil, floor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +19,7 @@ from hypothesis import strategies as st
 from twodasl.models.errors import ShapeError
 from twodasl.models.files import read_mat
 from twodasl.models.morphable import MorphableModel
-from twodasl.rendering import rasterizer
+from twodasl.rendering import rasterizer, zbuffer
 from twodasl.rendering.rasterizer import Fragments, interpolate, rasterize
 
 WIDTH, HEIGHT = 13, 11
@@ -47,7 +53,7 @@ def slow_rasterize(
                 total = ea + eb + ec
                 if min(ea, eb, ec) < 0 or not total > 0:
                     continue
-                z = az + ((eb / total) * (bz - az) + (ec / total) * (cz - az))
+                z = az + (eb * (bz - az) + ec * (cz - az)) / total
                 if z > depth[y, x]:  # triangles come in order: an equal z leaves the earlier one
                     triangle[y, x], depth[y, x] = t, z
                     barycentric[y, x] = ea / total, eb / total, ec / total
@@ -159,10 +165,12 @@ def test_edges_are_closed_and_ties_go_to_the_lowest_index() -> None:
     np.testing.assert_array_equal(turned.triangle, expected)
 
 
-def test_ties_of_triangles_of_one_pixel_and_of_several_go_to_the_lowest_index() -> None:
-    """The two kinds are drawn one after the other; on one pixel, the first in the mesh is seen."""
-    small, large = [(3.8, 3.8, 1), (4.3, 3.9, 1), (3.9, 4.3, 1)], [(1, 1, 1), (8, 1, 1), (1, 8, 1)]
-    for kinds in ((small, small), (small, large), (large, small), (large, small, large), (small, small, large)):
+def test_ties_of_triangles_of_one_pixel_of_two_and_of_more_go_to_the_lowest_index() -> None:
+    """The three kinds are drawn one after the other; on one pixel, the first in the mesh is seen."""
+    one = [(3.8, 3.8, 1), (4.3, 3.9, 1), (3.9, 4.3, 1)]
+    wide, high = [(3.8, 3.8, 1), (5.3, 3.9, 1), (3.9, 4.3, 1)], [(3.8, 2.8, 1), (4.3, 4.2, 1), (3.9, 4.3, 1)]
+    more = [(1, 1, 1), (8, 1, 1), (1, 8, 1)]
+    for kinds in product((one, wide, high, more), repeat=3):
         vertices = np.array(kinds, np.float64).reshape(-1, 3)
         triangles = np.arange(len(vertices)).reshape(-1, 3)
         for threads in (1, 2):
@@ -202,6 +210,21 @@ def test_nothing_is_drawn_without_area_or_outside_the_picture() -> None:
     empty = rasterize(square(0, 0, 3, 3, 0), np.zeros((0, 3), np.int32), 6, 5)
     assert empty.triangle.shape == (5, 6)
     assert not empty.covered.any()
+
+
+@pytest.mark.parametrize("length", [0.4, 0.8, 3])
+def test_a_triangle_whose_area_is_rounded_to_nothing_draws_nothing(length: float) -> None:
+    """Lines through pixel centres, where rounding leaves the edge functions a little above 0."""
+    rng = np.random.default_rng(0)
+    pixels, slopes = rng.integers(2, 9, (20_000, 2)), rng.integers(-3, 4, (20_000, 2)) / 3
+    corners = pixels + rng.uniform(-length, length, (3, 20_000, 1)) * slopes
+    (ax, ay), (bx, by), (cx, cy) = (np.moveaxis(corner, -1, 0) for corner in corners)
+    corners = corners[:, (bx - ax) * (cy - ay) - (by - ay) * (cx - ax) == 0]
+    assert corners.shape[1] > 5000
+    vertices = np.concatenate([corners, np.zeros((*corners.shape[:2], 1))], axis=2).transpose(1, 0, 2).reshape(-1, 3)
+    triangles = np.arange(len(vertices)).reshape(-1, 3)
+    for compiled in (True, False):
+        assert not rasterize(vertices, triangles, 12, 12, compiled=compiled).covered.any()
 
 
 def test_a_huge_triangle_is_cut_to_a_large_picture() -> None:
@@ -249,6 +272,101 @@ def test_every_pixel_of_a_real_mesh(side: int, name: str, data: Path, bfm: Morph
     assert_same(rasterize(vertices, bfm.triangles, side, side), slow)
     assert_same(rasterize(vertices, bfm.triangles, side, side, threads=3), slow)
     assert_same(rasterize(vertices, bfm.triangles, side, side, compiled=False), slow)
+
+
+def layers_of_a_grid() -> tuple[np.ndarray, np.ndarray]:
+    """A turned grid of 7,200 triangles twice: in several blocks, and every pixel a tie between two of them."""
+    side = np.arange(61) * 0.7
+    across, down = (part.ravel() for part in np.meshgrid(side, side))
+    vertices = np.stack([0.9 * across - 0.3 * down + 13, 0.3 * across + 0.9 * down, np.sin(across) + down / 9], axis=1)
+    corner = (np.arange(60)[:, None] * 61 + np.arange(60)).ravel()
+    once = np.concatenate([np.stack([corner + k for k in corners], 1) for corners in ((0, 61, 1), (1, 61, 62))])
+    return vertices, np.concatenate([once, once[::-1]]).astype(np.int32)
+
+
+class LateThreads(ThreadPoolExecutor):
+    """Threads that come `late` seconds after they were called."""
+
+    late = 0.0
+
+    def submit(self, work: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
+        def come_late() -> Any:
+            time.sleep(self.late)
+            return work(*given, **named)
+
+        return super().submit(come_late)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 7])
+@pytest.mark.parametrize("late", ["nobody", "the first", "the others"])
+def test_threads_that_come_late(late: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever draws, the picture is the same: all at once, the others all of it, or the first all of it."""
+    vertices, triangles = layers_of_a_grid()
+    expected = rasterize(vertices, triangles, 70, 70, compiled=False)
+    picture = interpolate(expected, triangles, vertices, compiled=False)
+    assert expected.covered.sum() > 1000
+    assert expected.triangle.max() < len(triangles) // 2
+    draw = zbuffer.draw
+    workers: list[int] = []
+
+    def draw_late(*given: Any) -> None:
+        if late == "the first" and given[-1] == 0:
+            time.sleep(0.02)
+        draw(*given)
+        workers.append(given[-1])
+
+    monkeypatch.setattr(zbuffer, "draw", draw_late)
+    with LateThreads(threads) as pool:
+        pool.late = 0.02 if late == "the others" else 0.0
+        monkeypatch.setattr(rasterizer, "_pool", lambda: pool)
+        for _ in range(30 if late == "nobody" else 3):
+            found = rasterize(vertices, triangles, 70, 70, threads=threads)
+            np.testing.assert_array_equal(found.triangle, expected.triangle)
+            np.testing.assert_array_equal(found.depth, expected.depth)
+            colors = interpolate(found, found.corners, vertices, threads=threads)
+            np.testing.assert_array_equal(colors, picture)
+    assert 0 in workers
+    assert late == "the others" or any(workers)
+
+
+@pytest.mark.parametrize("rows", [zbuffer.ROWS + 1, 2 * zbuffer.ROWS + 1])
+def test_the_first_waits_for_rows_that_others_have_begun(rows: int) -> None:
+    """Long blocks of rows and a short one: who takes the short one comes to the end while the other is at work."""
+    vertices = np.concatenate([square(0, 0, 29_999, rows - 1, z) for z in (0, 2, 1)])
+    padding = np.zeros((zbuffer.BLOCK, 3), np.int32)  # the nearest is in the second block, which another takes
+    triangles = np.concatenate([part for k in range(3) for part in (SQUARE + 4 * k, padding)])
+    expected = rasterize(vertices, triangles, 30_000, rows, compiled=False)
+    last = expected.triangle[-2].copy(), interpolate(expected, triangles, vertices, compiled=False)[-2]
+    for _ in range(30):
+        found = rasterize(vertices, triangles, 30_000, rows, threads=2)
+        np.testing.assert_array_equal(found.seen[-2], last[0])
+        picture = interpolate(found, found.corners, vertices, threads=2)
+        np.testing.assert_array_equal(picture[-2], last[1])
+
+
+@pytest.mark.parametrize("name", ["outline", "draw"])
+def test_ctrl_c_while_others_draw(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are not left waiting, nor does the next picture use what they still write to."""
+    vertices, triangles = layers_of_a_grid()
+    expected = rasterize(vertices, triangles, 70, 70)
+    ours, through = getattr(zbuffer, name), []
+
+    def interrupted(*given: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            time.sleep(0.02)  # the other begins
+            raise KeyboardInterrupt
+        time.sleep(0.05)
+        through.append(ours(*given))
+        return through[-1]
+
+    with monkeypatch.context() as patch, ThreadPoolExecutor(1) as pool:
+        patch.setattr(rasterizer, "_pool", lambda: pool)
+        patch.setattr(zbuffer, name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            rasterize(vertices, triangles, 70, 70, threads=2)
+        assert len(through) == 1
+        assert pool.submit(int, "7").result(timeout=60) == 7  # it is free again
+    assert_same(rasterize(vertices, triangles, 70, 70, threads=2), expected)
 
 
 @settings(max_examples=30, deadline=None)

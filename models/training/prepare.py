@@ -50,13 +50,22 @@ class PrepareSettings:
     box_kind: BoxKind = "clipped"
 
 
+def skip_silently(_name: str, _why: str) -> None:
+    """For callers who count what was written."""
+
+
+def no_progress(_text: str, _total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """For callers who show none."""
+    return nullcontext(lambda _done: None)
+
+
 def prepare_set(
     faces: Sequence[Face],
     model: MorphableModel,
     output: Path,
     settings: PrepareSettings,
-    on_skip: OnSkip = lambda _name, _why: None,
-    progress: Progress = lambda _text, _total: nullcontext(lambda _done: None),
+    on_skip: OnSkip = skip_silently,
+    progress: Progress = no_progress,
 ) -> tuple[SetInfo, int]:
     """Write the training set of these faces; returns what holds for it and how many faces it has.
 
@@ -86,8 +95,8 @@ def prepare_list(
     source: TddfaSource,
     model: MorphableModel,
     output: Path,
-    on_skip: OnSkip = lambda _name, _why: None,
-    progress: Progress = lambda _text, _total: nullcontext(lambda _done: None),
+    on_skip: OnSkip = skip_silently,
+    progress: Progress = no_progress,
 ) -> tuple[SetInfo, int]:
     """Write the training set of 3DDFA's labels; returns what holds for it and how many faces it has.
 
