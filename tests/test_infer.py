@@ -848,7 +848,11 @@ def test_ctrl_c_in_the_middle(job: ToyJob) -> None:
     job.infer(*arguments, output="whole.h5")
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
-    command = [sys.executable, "-m", "twodasl_cli", *job.command(*arguments)]
+    script = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's "&" turns it off
+    )
+    script += "from twodasl_cli.main import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", script, *job.command(*arguments)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}  # as here: with another count of threads the last bits differ
     process = subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE, text=True, env=environment)
     os.close(writer)
