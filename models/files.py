@@ -18,6 +18,7 @@ import numpy as np
 from .errors import FileError
 
 LARGEST_ARRAY = 1_000_000_000  # bytes of an array that is unpacked
+PNG = {"compress_level": 3}  # Pillow's: a third of the time of its own 6, a tenth more bytes
 
 
 def check_output(path: Path, overwrite: bool = False) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..models.files import whole_file
+from ..models.files import PNG, whole_file
 from .colors import light_from_srgb
 from .meshes import Skin, check_colors, check_drawable, check_skin
 from .shading import vertex_normals
@@ -87,7 +87,7 @@ def _accessor(array: np.ndarray) -> dict[str, Any]:
 
 def _png(texture: np.ndarray) -> bytes:
     content = io.BytesIO()
-    Image.fromarray(texture).save(content, "png")
+    Image.fromarray(texture).save(content, "png", **PNG)
     return content.getvalue()
 
 

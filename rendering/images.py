@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..models.errors import FileError, ShapeError, TwodaslError
-from ..models.files import whole_file
+from ..models.files import PNG, whole_file
 from .colors import blend, light_from_srgb
 from .meshes import check_finite, check_mesh
 from .rasterizer import rasterize
@@ -35,7 +35,7 @@ WHITE, BLUE = (255, 255, 255), (20, 90, 255)
 
 # What each kind of file is written with. Full colour resolution: lines and outlines stay sharp.
 FORMATS: dict[str, dict[str, Any]] = {
-    ".png": {},
+    ".png": PNG,
     ".jpg": {"quality": 95, "subsampling": 0},
     ".jpeg": {"quality": 95, "subsampling": 0},
 }
@@ -182,8 +182,9 @@ def vertex_colors(photo: np.ndarray, vertices: np.ndarray) -> np.ndarray:
     left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
     right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
     across, down = (x - left)[:, None], (y - top)[:, None]
-    above = photo[top, left] * (1 - across) + photo[top, right] * across
-    below = photo[bottom, left] * (1 - across) + photo[bottom, right] * across
+    pixels, top, bottom = photo.reshape(-1, 3), top * width, bottom * width
+    above = pixels.take(top + left, 0) * (1 - across) + pixels.take(top + right, 0) * across
+    below = pixels.take(bottom + left, 0) * (1 - across) + pixels.take(bottom + right, 0) * across
     return (above * (1 - down) + below * down) / 255
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ..models.errors import DegenerateFaceError, ShapeError, TwodaslError
-from ..models.files import whole_file
+from ..models.files import PNG, whole_file
 
 # The first 116 bytes of a MATLAB 5 file are free text. scipy puts the time there; the same face is the same bytes here.
 MAT_HEADER = b"MATLAB 5.0 MAT-file, vertices of a face, written by twodasl".ljust(116)
@@ -84,7 +84,7 @@ def write_obj(
     body += _lines("vt %.6f %.6f\n", skin.uv) + "usemtl face\n"
     body += _lines("f %d/%d %d/%d %d/%d\n", np.repeat(_from_one(triangles), 2, axis=1))
     with whole_file(path) as mesh_file, whole_file(material) as material_file, whole_file(picture) as picture_file:
-        Image.fromarray(skin.texture).save(picture_file, "png")
+        Image.fromarray(skin.texture).save(picture_file, "png", **PNG)
         material_file.write_bytes((head + text).encode())
         mesh_file.write_bytes((head + f"mtllib {material.name}\n" + body).encode())
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from ..models.errors import ShapeError
-from ..models.files import whole_file
+from ..models.files import PNG, whole_file
 from ..models.morphable import MorphableModel
 from .depth import visible_vertices
 from .images import check_photo, vertex_colors
@@ -53,12 +53,19 @@ def layout(model: MorphableModel) -> np.ndarray:
     return (uv - (low + high) / 2) / size + 0.5
 
 
-def unwrap(photo: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, uv: np.ndarray, size: int) -> Texture:
+def unwrap(
+    photo: np.ndarray,
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    uv: np.ndarray,
+    size: int,
+    wanted: np.ndarray | None = None,
+) -> Texture:
     """The photo laid out on the surface.
 
     photo: (H, W, 3) uint8 RGB. vertices: (N, 3) photo pixels from 0, y down, larger z nearer. triangles: (T, 3).
     uv: (N, 2) 0..1, v up. size: texels along each side. A texel is seen where its surface turns to the viewer with
-    nothing in front of it, inside the photo.
+    nothing in front of it, inside the photo. wanted: (S, S) bool, the texels to look for [default: all].
     """
     check_photo(photo)
     check_mesh(vertices, triangles)
@@ -71,18 +78,22 @@ def unwrap(photo: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, uv: n
     flat = _flat(uv, vertices[:, 2], size)
     drawn = rasterize(flat, triangles, size, size)
     inside = drawn.covered
-    values = np.column_stack([vertices, normals[:, 2]])
-    x, y, z, facing = interpolate(drawn, drawn.corners, values)[inside].T
+    values = interpolate(drawn, drawn.corners, np.column_stack([vertices, normals[:, 2]]))
+    turned = values[..., 3] > TURNED
+    texels = np.flatnonzero((inside if wanted is None else inside & wanted) & turned)
+    x, y, z, facing = values.reshape(-1, 4)[texels].T
     column, row = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
     within = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     column, row = np.clip(column, 0, width - 1), np.clip(row, 0, height - 1)
     # The z-buffer knows the depth at the pixel's centre, up to 0.7 pixels away: a slope adds that much of its own.
-    slope = np.sqrt(np.clip(1 - facing**2, 0, 1)) / np.maximum(facing, TURNED)
+    slope = np.sqrt(np.clip(1 - facing**2, 0, 1)) / facing
     slack = SLACK * float(np.ptp(vertices, axis=0).max()) + 0.75 * slope
-    colors, seen = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), bool)
-    seen[inside] = within & (facing > TURNED) & (z >= depth[row, column] - slack)
-    colors[inside] = np.rint(255 * vertex_colors(photo, np.stack([x, y], axis=1)))
-    return Texture(np.where(seen[..., None], colors, 0).astype(np.uint8), seen, inside)
+    shown = within & (z >= depth[row, column] - slack)
+    colors, seen = np.zeros((size * size, 3), np.uint8), np.zeros(size * size, bool)
+    seen[texels[shown]] = True
+    if shown.any():
+        colors[texels[shown]] = np.rint(255 * vertex_colors(photo, np.stack([x[shown], y[shown]], axis=1)))
+    return Texture(colors.reshape(size, size, 3), seen.reshape(size, size), inside)
 
 
 def complete(texture: Texture, mirrored: Texture | None) -> np.ndarray:
@@ -92,9 +103,9 @@ def complete(texture: Texture, mirrored: Texture | None) -> np.ndarray:
     mirror image), else from the nearest place that has a colour; so is the layout's outside, for renderers that look
     across its border.
     """
-    from scipy.ndimage import distance_transform_edt, gaussian_filter
+    from scipy.ndimage import distance_transform_edt
 
-    colors, known = texture.colors.astype(np.float64), texture.seen.copy()
+    colors, known = texture.colors.copy(), texture.seen.copy()
     if mirrored is not None:
         borrowed = mirrored.seen & ~known
         colors[borrowed] = mirrored.colors[borrowed]
@@ -104,7 +115,7 @@ def complete(texture: Texture, mirrored: Texture | None) -> np.ndarray:
     away, (row, column) = distance_transform_edt(~known, return_indices=True)
     filled = colors[row, column]
     sigma = SOFT * len(colors) / 1024
-    smooth = np.stack([gaussian_filter(filled[..., k], sigma) for k in range(3)], axis=-1)
+    smooth = np.asarray(Image.fromarray(filled).filter(ImageFilter.GaussianBlur(sigma)))
     # Seen places keep their colours; borrowed ones run into them over a few texels, far fillings are smooth.
     edge = np.clip(away / sigma, 0, 1)
     own = distance_transform_edt(~texture.seen)
@@ -119,7 +130,7 @@ def face_texture(photo: np.ndarray, vertices: np.ndarray, model: MorphableModel,
     texture = unwrap(photo, vertices, model.triangles, uv, size)
     if model.symmetry is None:
         return complete(texture, None)
-    return complete(texture, unwrap(photo, vertices, model.triangles, uv[model.symmetry], size))
+    return complete(texture, unwrap(photo, vertices, model.triangles, uv[model.symmetry], size, ~texture.seen))
 
 
 def face_colors(photo: np.ndarray, vertices: np.ndarray, model: MorphableModel) -> np.ndarray:
@@ -151,4 +162,4 @@ def write_texture(path: Path, texture: Texture) -> None:
     """Write a texture as PNG with an alpha channel: opaque where the photo shows the surface."""
     rgba = np.dstack([texture.colors, np.where(texture.seen, 255, 0).astype(np.uint8)])
     with whole_file(path) as temporary:
-        Image.fromarray(rgba).save(temporary, "png")
+        Image.fromarray(rgba).save(temporary, "png", **PNG)
