@@ -10,7 +10,8 @@ import numpy as np
 
 from .errors import FileError, NotFiniteError
 from .files import read_bytes, read_npy
-from .obj_files import read_obj
+from .obj_files import read_obj, texture_of
+from .photos import read_photo
 
 MESH_SUFFIXES = frozenset({".ply", ".obj", ".glb", ".stl", ".off"})
 POINT_SUFFIXES = frozenset({".asc", ".txt", ".xyz", ".csv", ".npy"})
@@ -20,12 +21,13 @@ POINT_SUFFIXES = frozenset({".asc", ".txt", ".xyz", ".csv", ".npy"})
 class Mesh:
     """vertices: (N, 3) float64 as the file has them, in its order. triangles: (T, 3) int32, none in a point cloud.
     colors: (N, 3) float64, 0..1 as the file has them: linear light in a GLB, sRGB in others; or None. uv: (N, 2)
-    float64, v up, or None. terms: what a file written here says of its use."""
+    float64, v up, or None. texture: (H, W, 3) uint8 sRGB to be read there, or None. terms: what a file written here says of its use."""
 
     vertices: np.ndarray
     triangles: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int32))
     colors: np.ndarray | None = None
     uv: np.ndarray | None = None
+    texture: np.ndarray | None = None
     terms: str = ""
 
 
@@ -38,7 +40,9 @@ def read_mesh(path: Path) -> Mesh:
     if suffix == ".obj":
         vertices, triangles, colors, uv = read_obj(path)
         terms = _commented_terms(read_bytes(path), "# terms: ")
-        mesh = Mesh(vertices, triangles.astype(np.int32), colors, uv, terms)
+        picture = None if uv is None else texture_of(path)
+        texture = None if picture is None else read_photo(picture)
+        mesh = Mesh(vertices, triangles.astype(np.int32), colors, uv, texture, terms)
     elif suffix in MESH_SUFFIXES:
         mesh = _read_with_trimesh(path, suffix)
     elif suffix == ".npy":
@@ -67,6 +71,7 @@ def _read_with_trimesh(path: Path, suffix: str) -> Mesh:
             _check_rows(data)
         parts: list[Any] = scene.dump()
         looks = [scene.geometry[scene.graph[node][1]] for node in scene.graph.nodes_geometry]  # lost where it is moved
+        texture = _texture(looks[0]) if len(looks) == 1 else None
     except Exception as error:  # trimesh raises whatever its readers meet
         raise FileError(f"{path} cannot be read as {suffix[1:].upper()}: {error}") from error
     if not parts or not sum(len(part.vertices) for part in parts):
@@ -79,6 +84,7 @@ def _read_with_trimesh(path: Path, suffix: str) -> Mesh:
         triangles=np.concatenate(faces).astype(np.int32),
         colors=_together([_colors(look) for look in looks]),
         uv=_together([_uv(look) for look in looks]),
+        texture=texture,
         terms=_copyright(data) if suffix == ".glb" else _commented_terms(data, "comment terms: "),
     )
 
@@ -112,6 +118,12 @@ def _colors(part: Any) -> np.ndarray | None:
 def _uv(part: Any) -> np.ndarray | None:
     uv = getattr(getattr(part, "visual", None), "uv", None)
     return None if uv is None else np.asarray(uv, np.float64)
+
+
+def _texture(part: Any) -> np.ndarray | None:
+    """The picture that gives a GLB's surface its colour."""
+    picture = getattr(getattr(getattr(part, "visual", None), "material", None), "baseColorTexture", None)
+    return None if picture is None or _uv(part) is None else np.asarray(picture.convert("RGB"))
 
 
 def _copyright(data: bytes) -> str:

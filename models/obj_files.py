@@ -14,7 +14,7 @@ def read_obj(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.
     """Vertices (N, 3) float64, triangles (T, 3) int64 from 0, colours (N, 3) 0..1 and uv (N, 2), v up, or None each.
 
     Polygons become fans. A vertex on a seam has the texture coordinate that the file names first. Materials are not
-    opened. Raises FileError for a file that is no OBJ, a line that cannot be read, an index that no vertex has.
+    opened here. Raises FileError for a file that is no OBJ, a line that cannot be read, an index that no vertex has.
     """
     points: list[list[str]] = []
     places: list[list[str]] = []
@@ -76,3 +76,22 @@ def _numbers(rows: list[list[str]], path: Path, kind: str) -> np.ndarray:
         return np.array([[float(word) for word in row[:width]] for row in rows])
     except ValueError as error:
         raise FileError(f"{path}: a line '{kind}' does not hold numbers ({error})") from error
+
+
+def texture_of(path: Path) -> Path | None:
+    """The picture that an OBJ's material gives its surface, where it and the material are files beside it.
+
+    Nothing elsewhere is opened on a mesh file's word: folders in the names are left out.
+    """
+    for library in _named(path, "mtllib"):
+        for picture in _named(library, "map_Kd"):
+            return picture
+    return None
+
+
+def _named(path: Path, key: str) -> list[Path]:
+    """The files beside `path` that its lines of this kind name last."""
+    lines = read_bytes(path).decode("utf-8", "replace").splitlines()
+    words = [line.strip().partition(" ") for line in lines if line.lstrip().startswith(key)]
+    names = [name.replace("\\", "/").rpartition("/")[2].strip() for word, _, name in words if word == key]
+    return [beside for name in names if name and (beside := path.parent / name).is_file()]

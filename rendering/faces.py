@@ -20,6 +20,8 @@ from ..models.tables import Table, check_unique, read_table
 from ..models.vertex_files import Frame, mat_names, named_count, read_vertex_file, recognise_frame
 from ..models.video import FrameReader, is_frame
 from .colors import srgb_from_light
+from .meshes import Skin
+from .texture import texture_at
 
 MICROMETRES = 1000.0  # a model's units in a millimetre
 MILLIMETRES = 1000.0  # in a metre
@@ -202,10 +204,18 @@ class MeshFaces:
 
     @property
     def colors(self) -> np.ndarray | None:
-        """(N, 3) sRGB 0..1 of the file, or None."""
+        """(N, 3) sRGB 0..1 of the file's vertices, or of its texture there, or None."""
+        if self._mesh.colors is None and self.skin is not None:
+            return texture_at(self.skin)
         if self._mesh.colors is None or not self._in_metres:
             return self._mesh.colors
         return srgb_from_light(self._mesh.colors)
+
+    @property
+    def skin(self) -> Skin | None:
+        """The file's own texture."""
+        mesh = self._mesh
+        return None if mesh.texture is None or mesh.uv is None else Skin(mesh.uv, mesh.texture)
 
     def triangles(self, index: int) -> np.ndarray:
         return self._mesh.triangles if len(self._mesh.triangles) else self.model.triangles

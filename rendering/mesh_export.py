@@ -94,12 +94,15 @@ def eye_distance(vertices: np.ndarray, faces: Faces) -> float:
 def looks(
     faces: Faces, index: int, photos: Photos, *, colors: bool = False, texture: bool | Literal["auto"] = False
 ) -> tuple[np.ndarray | None, Skin | None]:
-    """The vertices' colours (N, 3), sRGB 0..1, or the texture of a face, or neither; a mesh file keeps its own colours.
+    """The vertices' colours (N, 3), sRGB 0..1, or the texture of a face, or neither; a mesh file keeps its own, unless a folder
+    of photos was handed over.
 
     Raises NamesError where the photo is needed and not found.
     """
-    own = faces.colors if isinstance(faces, MeshFaces) else None
-    if not colors and not texture:
+    own, skin = (faces.colors, faces.skin) if isinstance(faces, MeshFaces) else (None, None)
+    if texture and skin is not None and photos.folder is None:
+        return None, skin
+    if (not texture and not colors) or (colors and own is not None and photos.folder is None):
         return own, None
     there = faces.photo_vertices(index)
     try:

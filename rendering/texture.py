@@ -11,7 +11,7 @@ from ..models.files import PNG, whole_file
 from ..models.morphable import MorphableModel
 from .depth import visible_vertices
 from .images import check_photo, vertex_colors
-from .meshes import check_finite, check_mesh
+from .meshes import Skin, check_finite, check_mesh
 from .rasterizer import interpolate, rasterize
 from .shading import vertex_normals
 
@@ -131,6 +131,12 @@ def face_texture(photo: np.ndarray, vertices: np.ndarray, model: MorphableModel,
     if model.symmetry is None:
         return complete(texture, None)
     return complete(texture, unwrap(photo, vertices, model.triangles, uv[model.symmetry], size, ~texture.seen))
+
+
+def texture_at(skin: Skin) -> np.ndarray:
+    """What a texture shows at each vertex: (N, 3) float64, sRGB 0..1."""
+    height, width = skin.texture.shape[:2]
+    return vertex_colors(skin.texture, np.stack([skin.uv[:, 0], 1 - skin.uv[:, 1]], axis=1) * [width, height] - 0.5)
 
 
 def face_colors(photo: np.ndarray, vertices: np.ndarray, model: MorphableModel) -> np.ndarray:

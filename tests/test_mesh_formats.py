@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.ndimage import map_coordinates
 
 from tests.toy import toy_face_model
 from twodasl.models.errors import DegenerateFaceError, FileError, ShapeError, TwodaslError
@@ -314,7 +315,7 @@ def test_a_textured_obj_appears_whole_or_not_at_all(full: str, tmp_path: Path, m
             raise OSError(28, "No space left on device")
         return real(path, data)
 
-    def no_picture(image: Image.Image, path: Path, *_: Any) -> None:
+    def no_picture(image: Image.Image, path: Path, *_: Any, **_named: Any) -> None:
         real(path, b"half")
         raise OSError(28, "No space left on device")
 
@@ -359,6 +360,58 @@ def test_a_mesh_keeps_its_size_colors_and_terms_through_all_formats(tmp_path: Pa
         "name": "0", "face model": "none, a mesh of its own", "unit": "metre",
         "axes": "the file's own axes: x right, y up, z to the viewer", "scale": "one of the file's units is taken as 1 mm",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", ["obj", "glb"])
+def test_a_mesh_keeps_its_texture(suffix: str, tmp_path: Path) -> None:
+    """To GLB and textured OBJ as a texture, to PLY and a plain OBJ as its vertices' colours, as a viewer shows them."""
+    uv = write(tmp_path / f"a.{suffix}", V, "skin")["uv"]
+    named = np.unique(TRIANGLES)  # an OBJ says of the others which they are nowhere
+    faces = MeshFaces(tmp_path / f"a.{suffix}", None)
+    for options in (MeshOptions(texture="auto"), MeshOptions(texture=True)):
+        skin = place(faces, 0, Photos(), options).skin
+        assert skin is not None
+        np.testing.assert_array_equal(skin.texture, TEXTURE)
+        np.testing.assert_allclose(skin.uv[named], uv[named], atol=1e-6)
+    height, width = TEXTURE.shape[:2]
+    columns, rows = np.clip(uv[:, 0] * width - 0.5, 0, width - 1), np.clip((1 - uv[:, 1]) * height - 0.5, 0, height - 1)
+    expected = np.stack(
+        [map_coordinates(TEXTURE[..., k].astype(float), [rows, columns], order=1) for k in range(3)], axis=1
+    )
+    for options in (MeshOptions(), MeshOptions(colors=True)):
+        plain = place(faces, 0, Photos(), options)
+        assert plain.skin is None
+        assert plain.colors is not None
+        np.testing.assert_allclose(255 * plain.colors[named], expected[named], atol=0.01)
+
+
+def test_textures_elsewhere_are_not_opened(tmp_path: Path) -> None:
+    """Only a material and a picture that lie beside the OBJ, whatever folder it says; without them it is plain."""
+    folder = tmp_path / "mesh"
+    folder.mkdir()
+    write(folder / "a.obj", V, "skin")
+    (folder / "a.png").rename(tmp_path / "a.png")
+    (folder / "a.mtl").write_text("newmtl face\nmap_Kd ../a.png\n")
+    assert read_mesh(folder / "a.obj").texture is None
+    (folder / "a.mtl").write_text(f"newmtl face\nmap_Kd {tmp_path / 'a.png'}\n")
+    assert read_mesh(folder / "a.obj").texture is None
+    (tmp_path / "a.png").rename(folder / "a.png")
+    texture = read_mesh(folder / "a.obj").texture
+    assert texture is not None
+    np.testing.assert_array_equal(texture, TEXTURE)
+    (folder / "a.mtl").unlink()
+    assert read_mesh(folder / "a.obj").texture is None
+
+
+@pytest.mark.parametrize("suffix", ["obj", "glb"])
+def test_a_broken_texture_is_named(suffix: str, tmp_path: Path) -> None:
+    write(tmp_path / f"a.{suffix}", V, "skin")
+    file = tmp_path / ("a.png" if suffix == "obj" else "a.glb")
+    content = file.read_bytes()
+    start = content.index(b"IDAT") + 4
+    file.write_bytes(content[:start] + bytes(60) + content[start + 60 :])
+    with pytest.raises(FileError, match=r"(a\.png as a picture|a\.glb cannot be read as GLB): .*image"):
+        read_mesh(tmp_path / f"a.{suffix}")
 
 
 def test_a_mesh_of_another_size_than_its_model(tmp_path: Path) -> None:
