@@ -19,14 +19,19 @@ OBJ_COMPANIONS = (".mtl", ".png")  # the material and the picture of a textured 
 def check_mesh(vertices: np.ndarray, triangles: np.ndarray) -> None:
     """Raise ShapeError unless vertices are (N, 3), triangles (T, 3) of integers, and each index is a vertex's."""
     _check_vertices(vertices)
+    check_triangles(triangles, len(vertices))
+
+
+def check_triangles(triangles: np.ndarray, count: int) -> None:
+    """Raise ShapeError unless triangles are (T, 3) of integers, each that of one of `count` vertices."""
     if triangles.ndim != 2 or triangles.shape[1] != 3 or triangles.dtype.kind not in "iu":
         raise ShapeError(f"triangles is {triangles.shape} {triangles.dtype}; (T, 3) of integers is expected")
     unsigned = triangles.view(
         triangles.dtype.str.replace("i", "u")
     )  # negative ones become the largest: one look instead of two
-    if triangles.size and unsigned.max() >= len(vertices):
+    if triangles.size and unsigned.max() >= count:
         wrong = triangles.min() if triangles.min() < 0 else triangles.max()
-        raise ShapeError(f"a triangle points at vertex {wrong}; there are {len(vertices)}, counted from 0")
+        raise ShapeError(f"a triangle points at vertex {wrong}; there are {count}, counted from 0")
 
 
 def check_finite(points: np.ndarray, what: str = "vertices") -> None:

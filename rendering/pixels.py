@@ -7,8 +7,9 @@ matters: numba counts negative ones from the end, and must look.
 import numpy as np
 from numba import njit
 
-from .instructions import add_one, look_up
+from .instructions import begin, blocks, finish, wait
 
+# instructions.py: 2a40a663bd56d2fc
 ROWS = 16  # of a picture, taken at a time
 
 
@@ -63,10 +64,10 @@ def gather(  # pragma: no cover (compiled)
     picture: np.ndarray,
 ) -> None:
     """Take part in writing values (V, C) at the pixels of a part of a picture that begins at (top, left): picture
-    (H, W, C) of that part, left alone where no triangle is seen. counters: (2,) int64, 0, shared by all that take part:
-    blocks of rows begun and done. Every one comes back when all is written."""
-    count = (len(triangle) + ROWS - 1) // ROWS
-    k = add_one(counters, 0)
+    (H, W, C) of that part, left alone where no triangle is seen. counters: (2,) int64, 0 at first. Every worker comes
+    back when all is written."""
+    count = blocks(len(triangle), ROWS)
+    k = begin(counters, 0)
     while k < count:
         for row in range(k * ROWS, min((k + 1) * ROWS, len(triangle))):
             for column in range(triangle.shape[1]):
@@ -79,10 +80,9 @@ def gather(  # pragma: no cover (compiled)
                     picture[row, column, channel] = (
                         wa * values[a, channel] + wb * values[b, channel] + wc * values[c, channel]
                     )
-        add_one(counters, 1)
-        k = add_one(counters, 0)
-    while look_up(counters, 1) < count:
-        pass
+        finish(counters, 0)
+        k = begin(counters, 0)
+    wait(counters, 0, count)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

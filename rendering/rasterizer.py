@@ -1,19 +1,26 @@
 """Which triangle of a mesh each pixel of a picture shows, and how far away it is: one z-buffer for every picture."""
 
+import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import prod
+from operator import index
+from typing import TypeVar
 
 import numpy as np
 
 from ..models.errors import ShapeError
-from .meshes import check_mesh
+from .meshes import check_mesh, check_triangles
 
 CANDIDATES = 1 << 18  # pixel-in-bounding-box tests made at once: bounds the memory, fits the cache
 LARGEST = 1e100  # coordinates beyond this count as not finite: their products would overflow
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +86,9 @@ def rasterize(
     vertices: (N, 3) float, image pixels: x right, y down, the first pixel's centre at 0, larger z nearer.
     triangles: (T, 3) int, vertex indices from 0. width, height: the picture's size, pixels.
     cull: leave out triangles that turn away from the viewer, those whose vertices run clockwise on the picture.
-    threads: parts of the mesh drawn side by side. compiled: with numba where it can be imported, else with NumPy; the
-    pixels are the same bit for bit, whatever is chosen.
+    threads: how many draw together, for programs that show one picture at a time (of a folder, draw several pictures at
+    a time). compiled: with numba where it can be imported, else with NumPy; the pixels are the same bit for bit, whatever
+    is chosen.
 
     The rule, in float64 and without fused multiply-adds. For the triangle (a, b, c) and the pixel centre p, with
     cross(u, v) = ux vy - uy vx:
@@ -88,28 +96,29 @@ def rasterize(
     - ea = cross(b - p, c - p), eb = cross(c - p, a - p), ec = cross(a - p, b - p), all times the sign of area;
     - p is covered where all three are >= 0 and total = ea + eb + ec, summed from the left, is > 0. An edge belongs to
       both its triangles, and both compute it with exactly opposite signs, so no pixel falls between them;
-    - z = az + (eb(bz - az) + ec(cz - az)) / total, so flat triangles have exactly their own z;
+    - z = az + (eb(bz - az) + ec(cz - az)) / total, so flat triangles have exactly their own z; -0 is 0;
     - the largest z is seen, and among equal ones the triangle with the lowest index.
 
     A triangle with a vertex that is NaN, infinite or beyond 1e100 draws nothing. Raises ShapeError for arrays of
-    another shape, an index that is no vertex's, or a picture without pixels.
+    another shape, an index that is no vertex's, a picture without pixels or with 2^31 along a side, or no thread.
     """
     check_mesh(vertices, triangles)
-    if width < 1 or height < 1:
-        raise ShapeError(f"the picture is {width} x {height} pixels; at least 1 x 1 is expected")
+    width, height = index(width), index(height)
+    if not (1 <= width < 1 << 31 and 1 <= height < 1 << 31):
+        raise ShapeError(f"the picture is {width} x {height} pixels; 1 to 2147483647 along each side are expected")
+    _check_threads(threads)
     given = np.ascontiguousarray(vertices, np.float64), np.ascontiguousarray(triangles, np.int32)
     if compiled and numba_imports():
         return _fill_compiled(*given, (height, width), cull, threads)
-    empty = _empty((height, width), (slice(height), slice(width)), *given)
-    _fill_vectorised(empty, cull)
-    return empty
+    seen, near = np.full((height, width), -1, np.int32), np.full((height, width), -np.inf)
+    fragments = Fragments((height, width), (slice(height), slice(width)), seen, near, *given)
+    _fill_vectorised(fragments, cull)
+    return fragments
 
 
-def _empty(
-    shape: tuple[int, int], window: tuple[slice, slice], vertices: np.ndarray, triangles: np.ndarray
-) -> Fragments:
-    size = tuple(side.stop - (side.start or 0) for side in window)
-    return Fragments(shape, window, np.full(size, -1, np.int32), np.full(size, -np.inf), vertices, triangles)
+def _check_threads(threads: int) -> None:
+    if threads < 1:
+        raise ShapeError(f"threads is {threads}; at least 1 is expected")
 
 
 @cache
@@ -125,40 +134,48 @@ def numba_imports() -> bool:
 def _fill_compiled(
     vertices: np.ndarray, triangles: np.ndarray, shape: tuple[int, int], cull: bool, threads: int
 ) -> Fragments:
-    from .zbuffer import BLOCK, COUNTERS, READY, done, draw, outline, wait
+    from .zbuffer import BLOCK, COUNTERS, draw, outline
 
     height, width = shape
     kind = np.int16 if max(shape) < np.iinfo(np.int16).max else np.int32
-    reach, usable = _scratch("reach", (len(vertices), 4), kind), _scratch("usable", (len(vertices),), np.bool_)
-    outlines, counters = np.empty((-(-len(vertices) // BLOCK), 5), np.int64), np.zeros(COUNTERS, np.int64)
-    has_drawn, made = np.zeros(threads, np.bool_), []
+    counters, has_drawn = np.zeros(COUNTERS, np.int64), np.zeros(threads - 1, np.bool_)
+    wholes = np.empty((-(-len(vertices) // BLOCK), 5), np.int64)
+    made: list[tuple[np.ndarray, ...]] = []
+    once = threading.Lock()
 
-    def work(worker: int) -> None:
-        try:
-            top, left, *size, all_usable = outline(vertices, width, height, LARGEST, reach, usable, outlines, counters)
-            if worker == 0:
-                window = slice(top, top + size[0]), slice(left, left + size[1])
-                made.append((window, np.empty((threads, *size), np.int32), np.empty((threads, *size))))
-        finally:
-            if worker == 0:
-                done(counters, READY)
-        wait(counters, READY, 1)
-        for _, seen, near in made:
+    with _scratch("reach", (len(vertices), 4), kind) as reach, _scratch("usable", (len(vertices),), np.bool_) as usable:
+
+        def work(worker: int) -> Fragments:
+            corner, size, all_usable = outline(vertices, width, height, LARGEST, reach, usable, wholes, counters)
+            with once:
+                if not made:  # by whoever comes first: nobody waits for one that has not begun
+                    others = (threads - 1, *size)
+                    made.append(
+                        (np.empty(size, np.int32), np.empty(size), np.empty(others, np.int32), np.empty(others))
+                    )
+            seen, near, others_seen, others_near = made[0]
             draw(
-                vertices, triangles, cull, reach, usable, all_usable, top, left, counters, has_drawn, seen, near, worker
-            )
+                vertices, triangles, cull, reach, usable, all_usable, corner, counters, has_drawn,
+                seen, near, others_seen, others_near, worker,
+            )  # fmt: skip
+            top, left = corner
+            window = slice(top, top + len(seen)), slice(left, left + seen.shape[1])
+            return Fragments(shape, window, seen, near, vertices, triangles)
 
-    _together(work, threads)
-    window, seen, near = made[0]
-    return Fragments(shape, window, seen[0], near[0], vertices, triangles)
+        return _together(work, threads)
 
 
-def _scratch(name: str, shape: tuple[int, ...], kind: type[np.generic]) -> np.ndarray:
-    """Room to work in, this thread's own and kept: fresh memory costs more than what is done in it."""
-    room, count = _rooms.kept.get((name, kind)), prod(shape)
+@contextmanager
+def _scratch(name: str, shape: tuple[int, ...], kind: type[np.generic]) -> Iterator[np.ndarray]:
+    """Room to work in, this thread's own and kept for the next time: fresh memory costs more than what is done in it.
+
+    Given up where something goes wrong meanwhile: workers may still write to it.
+    """
+    room, count = _rooms.kept.pop((name, kind), None), prod(shape)
     if room is None or len(room) < count:
-        room = _rooms.kept[name, kind] = np.empty(count, kind)
-    return room[:count].reshape(shape)
+        room = np.empty(count, kind)
+    yield room[:count].reshape(shape)
+    _rooms.kept[name, kind] = room
 
 
 class _Rooms(threading.local):
@@ -169,24 +186,26 @@ class _Rooms(threading.local):
 _rooms = _Rooms()
 
 
-def _together(work: Callable[[int], None], threads: int) -> None:
-    """Do `work(0)` here and `work(1)` and so on in other threads. All is done when `work(0)` is: the workers share the
-    blocks out themselves, and one that has not begun by then need not."""
-    others = [_pool().submit(work, number) for number in range(1, threads)]
+def _together(work: Callable[[int], T], threads: int) -> T:
+    """Do `work(0)` here and `work(1)` and so on in other threads. All is done when `work(0)` is (see `instructions`), though
+    others may still be about to find that nothing is left for them. Returns what `work(0)` does."""
+    others: list[Future[T]] = []
     try:
-        work(0)
-    except BaseException:  # Ctrl-C: what others have begun is in rooms that the next picture needs
+        for number in range(1, threads):
+            others.append(_pool().submit(work, number))
+        return work(0)
+    finally:
         for other in others:
-            if not other.cancel():
-                other.exception()
-        raise
-    for other in others:
-        other.cancel()
+            other.cancel()
 
 
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="rows")
+
+
+if hasattr(os, "register_at_fork"):  # a child has none of its threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def _fill_vectorised(fragments: Fragments, cull: bool) -> None:
@@ -263,7 +282,7 @@ def _cover(
     total = ea + eb + ec
     found = np.flatnonzero((ea >= 0) & (eb >= 0) & (ec >= 0) & (total > 0))  # no area: all are 0
     za, zb, zc = vertices[:, 2][corners[:, found]]
-    return found, za + (eb[found] * (zb - za) + ec[found] * (zc - za)) / total[found]
+    return found, za + (eb[found] * (zb - za) + ec[found] * (zc - za)) / total[found] + 0.0
 
 
 def _weights(vertices: np.ndarray, corners: np.ndarray, column: np.ndarray, row: np.ndarray) -> np.ndarray:
@@ -296,13 +315,17 @@ def interpolate(
     """Values of the vertices, (N, C) float, at every pixel: (H, W, C) of `dtype`, 0 where no triangle is seen.
 
     triangles: (T, 3) int, one for each that was drawn; their corners index `values`. dtype: whole numbers are cut off,
-    not rounded. threads, compiled: as in `rasterize`. Raises ShapeError for values of another shape.
+    not rounded. threads, compiled: as in `rasterize`. Raises ShapeError for values of another shape, other triangles than
+    one for each drawn, or an index that has no row of values.
     """
+    _check_threads(threads)
     if values.ndim != 2:
         raise ShapeError(f"values is {values.shape}; (N, C), one row per vertex, is expected")
     drawn = triangles is fragments.corners and len(values) == len(fragments.vertices)
-    if not drawn and triangles.size and triangles.max() >= len(values):
-        raise ShapeError(f"values has {len(values)} rows, but the triangles point at vertex {triangles.max()}")
+    if not drawn:
+        check_triangles(triangles, len(values))
+        if len(triangles) != len(fragments.corners):
+            raise ShapeError(f"{len(triangles)} triangles were handed over; {len(fragments.corners)} were drawn")
     picture = np.zeros((*fragments.shape, values.shape[1]), dtype)
     if compiled and numba_imports():
         from .pixels import gather

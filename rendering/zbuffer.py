@@ -4,9 +4,6 @@ Most triangles of a face in a picture are about a pixel large, so what costs is 
 foreseen: whether a box holds a pixel centre, whether the triangle covers it, whether it is the nearest. Here triangles are
 sorted by how many pixel centres their boxes hold without a jump, and pixels are written whether or not they change.
 
-Threads share the work: each takes the next block until none is left, and waits only for blocks that others have begun.
-One that comes late, or never, is not waited for.
-
 Compiled by numba at the first call and kept in its cache. Imported only where numba can be. Indices are unsigned where it
 matters: numba counts negative ones from the end, and must look.
 """
@@ -14,44 +11,35 @@ matters: numba counts negative ones from the end, and must look.
 import numpy as np
 from numba import njit
 
-from .instructions import add_one, choose, look_up, span
+from .instructions import begin, blocks, choose, finish, span, wait
 
-BLOCK = 2048  # vertices or triangles taken at a time: triangles and their vertices stay in the cache meanwhile
+# instructions.py: 2a40a663bd56d2fc
+BLOCK = (
+    2048  # vertices or triangles taken at a time, in 16 bits: triangles and their vertices stay in the cache meanwhile
+)
 ROWS = 16  # of the picture, taken at a time
+OUTLINE, FILL, DRAW, MERGE, COUNTERS = (
+    0,
+    2,
+    4,
+    6,
+    8,
+)  # kinds of work that workers share, and how many counters that takes
 
-# What `instructions.span` says of a box: it holds no pixel centre, two beside or below each other; one is 0.
+# What `instructions.span` says of the pixel centres in a box: these bits are set where there are none; two of them lie
+# beside or below each other; for a single one it is 0.
 NONE = np.int64(-0x7FFF7FFF7FFF8000)
-ACROSS, DOWN = np.int64(0x10001), np.int64(0x1000100000000)
-
-# Counters that workers share: how many blocks of each kind of work are begun, and behind it how many are done.
-REACHED, FILLED, DRAWN, MERGED, READY, COUNTERS = 0, 2, 4, 6, 8, 9
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def blocks(count, size):  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
-    return (count + size - 1) // size
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def wait(counters, kind, count):  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
-    """Until a counter has come to `count`."""
-    while look_up(counters, kind) < count:
-        pass
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def done(counters, kind):  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
-    """One more is done."""
-    add_one(counters, kind)
+BESIDE, BELOW = np.int64(0x10001), np.int64(0x1000100000000)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _reach(  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
-    vertices, first, stop, width, height, largest, reach, usable, outline
+    vertices, first, stop, width, height, largest, reach, usable, whole
 ):
     """The first pixel at or after and the last at or before each vertex, cut to the picture and one pixel around it:
-    reach (N, 4) int, -left, right, -top, bottom. usable: (N,) bool, whether all three coordinates are finite and not
-    beyond `largest`. outline: (5,) int64, the largest of each column, and how many are not usable."""
+    reach (N, 4) int, -left, right, -top, bottom, so that the largest of each is a box's, and -left + right how many
+    pixels it is across, less one. usable: (N,) bool, whether all three coordinates are finite and not beyond `largest`.
+    whole: (5,) int64, the largest of each column, and how many are not usable."""
     left, right, top, bottom = -width, -1, -height, -1
     wrong = 0
     for v in range(first, stop):
@@ -65,7 +53,7 @@ def _reach(  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
         y1 = int(np.floor(max(min(y, height - 1.0), -1.0))) if good else -1
         reach[v, 0], reach[v, 1], reach[v, 2], reach[v, 3] = x0, x1, y0, y1
         left, right, top, bottom = max(left, x0), max(right, x1), max(top, y0), max(bottom, y1)
-    outline[0], outline[1], outline[2], outline[3], outline[4] = left, right, top, bottom, wrong
+    whole[0], whole[1], whole[2], whole[3], whole[4] = left, right, top, bottom, wrong
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -82,7 +70,7 @@ def _sort(  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
         some = (size & NONE) == 0
         if not all_usable:
             some = some & usable[a] & usable[b] & usable[c]
-        single, double = size == 0, (size == ACROSS) | (size == DOWN)
+        single, double = size == 0, (size == BESIDE) | (size == BELOW)
         one[n_one], two[n_two], more[n_more] = k, k, k
         n_one += np.uintp(some & single)
         n_two += np.uintp(some & double)
@@ -113,11 +101,11 @@ def _put(  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
     ea, eb, ec = bx * cy - by * cx, cx * ay - cy * ax, ax * by - ay * bx
     total = ea + eb + ec
     covered = drawn & (ea >= 0) & (eb >= 0) & (ec >= 0) & (total > 0)
-    reached = za + (eb * (zb - za) + ec * (zc - za)) / total
+    z = za + (eb * (zb - za) + ec * (zc - za)) / total + 0.0  # -0 is 0: the sign stands elsewhere than in the rule
     i, j = np.uintp(y - top), np.uintp(x - left)
     before, owner = near[i, j], seen[i, j]
-    nearer = covered & ((reached > before) | ((reached == before) & (t < owner)))
-    near[i, j] = choose(nearer, reached, before)
+    nearer = covered & ((z > before) | ((z == before) & (t < owner)))
+    near[i, j] = choose(nearer, z, before)
     seen[i, j] = choose(nearer, t, owner)
 
 
@@ -153,9 +141,9 @@ def _merge(  # type: ignore[no-untyped-def]  # pragma: no cover (compiled)
     """Lay another picture over this one where it is nearer, or as near with an earlier triangle."""
     for i in range(first, stop):
         for j in range(seen.shape[1]):
-            before, owner, reached, t = near[i, j], seen[i, j], other_near[i, j], other_seen[i, j]
-            nearer = (reached > before) | ((reached == before) & (t < owner))
-            near[i, j] = reached if nearer else before
+            before, owner, z, t = near[i, j], seen[i, j], other_near[i, j], other_seen[i, j]
+            nearer = (z > before) | ((z == before) & (t < owner))
+            near[i, j] = z if nearer else before
             seen[i, j] = t if nearer else owner
 
 
@@ -167,32 +155,33 @@ def outline(  # pragma: no cover (compiled)
     largest: float,
     reach: np.ndarray,
     usable: np.ndarray,
-    outlines: np.ndarray,
+    wholes: np.ndarray,
     counters: np.ndarray,
-) -> tuple[int, int, int, int, bool]:
+) -> tuple[tuple[int, int], tuple[int, int], bool]:
     """Take part in finding the pixels around each vertex and around all; every worker comes back when all are found.
 
-    vertices: (N, 3) float64. reach: (N, 4) int16, or int32 for pictures larger than that. usable: (N,) bool.
-    outlines: (blocks of N, 5) int64. counters: (COUNTERS,) int64, 0. Returns the window outside which nothing is seen,
-    top, left, rows and columns, and whether all vertices are usable.
+    vertices: (N, 3) float64. To be filled: reach (N, 4) int16, or int32 for pictures larger than that; usable (N,) bool;
+    wholes (blocks of N, 5) int64. counters: (COUNTERS,) int64, 0 at first.
+
+    Returns the window outside which nothing is seen, (top, left) and (rows, columns), and whether all vertices are usable.
     """
     count = blocks(len(vertices), BLOCK)
-    k = add_one(counters, REACHED)
+    k = begin(counters, OUTLINE)
     while k < count:
         stop = min((k + 1) * BLOCK, len(vertices))
-        _reach(vertices, k * BLOCK, stop, width, height, largest, reach, usable, outlines[k])
-        add_one(counters, REACHED + 1)
-        k = add_one(counters, REACHED)
-    wait(counters, REACHED + 1, count)
+        _reach(vertices, k * BLOCK, stop, width, height, largest, reach, usable, wholes[k])
+        finish(counters, OUTLINE)
+        k = begin(counters, OUTLINE)
+    wait(counters, OUTLINE, count)
     left, right, top, bottom, wrong = -width, -1, -height, -1, 0
     for k in range(count):
-        left, right = max(left, outlines[k, 0]), max(right, outlines[k, 1])
-        top, bottom = max(top, outlines[k, 2]), max(bottom, outlines[k, 3])
-        wrong += outlines[k, 4]
+        left, right = max(left, wholes[k, 0]), max(right, wholes[k, 1])
+        top, bottom = max(top, wholes[k, 2]), max(bottom, wholes[k, 3])
+        wrong += wholes[k, 4]
     rows, columns = bottom + top + 1, right + left + 1
     if rows <= 0 or columns <= 0:
-        return 0, 0, 0, 0, False
-    return -top, -left, rows, columns, wrong == 0
+        return (0, 0), (0, 0), wrong == 0
+    return (-top, -left), (rows, columns), wrong == 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -203,49 +192,53 @@ def draw(  # pragma: no cover (compiled)
     reach: np.ndarray,
     usable: np.ndarray,
     all_usable: bool,
-    top: int,
-    left: int,
+    corner: tuple[int, int],
     counters: np.ndarray,
     has_drawn: np.ndarray,
     seen: np.ndarray,
     near: np.ndarray,
+    others_seen: np.ndarray,
+    others_near: np.ndarray,
     worker: int,
 ) -> None:
-    """Take part in drawing as one of W workers; the first, 0, comes back when the picture is whole.
+    """Take part in drawing as one of W workers; every worker that finds something to do comes back when all is drawn.
 
-    triangles: (T, 3) int32. has_drawn: (W,) bool, False. seen, near: (W, rows, columns) int32 and float64, to be
-    filled; the picture is the first of them. The rest is `outline`'s.
+    triangles: (T, 3) int32. cull: leave out those that turn away. corner: top and left of the window. reach, usable,
+    all_usable, counters: as `outline` left them. has_drawn: (W - 1,) bool, False at first. To be filled: seen and near,
+    (rows, columns) int32 and float64, the first worker's and then the picture; others_seen and others_near,
+    (W - 1, rows, columns), the others'. worker: from 0.
     """
+    if begin(counters, FILL) == 0:
+        seen[:], near[:] = -1, -np.inf
+        finish(counters, FILL)
+    wait(counters, FILL, 1)
+    mine_seen = seen if worker == 0 else others_seen[worker - 1]
+    mine_near = near if worker == 0 else others_near[worker - 1]
     spans = np.empty((BLOCK, 4), reach.dtype)
     one, two, more = np.empty(BLOCK + 1, np.int16), np.empty(BLOCK + 1, np.int16), np.empty(BLOCK + 1, np.int16)
-    if add_one(counters, FILLED) == 0:
-        seen[0], near[0] = -1, -np.inf
-        add_one(counters, FILLED + 1)
-    wait(counters, FILLED + 1, 1)
     count = blocks(len(triangles), BLOCK)
-    k = add_one(counters, DRAWN)
+    k = begin(counters, DRAW)
     while k < count:
-        if worker > 0 and not has_drawn[worker]:
-            seen[worker], near[worker], has_drawn[worker] = -1, -np.inf, True
+        if worker > 0 and not has_drawn[worker - 1]:
+            mine_seen[:], mine_near[:], has_drawn[worker - 1] = -1, -np.inf, True
         start, stop = k * BLOCK, min((k + 1) * BLOCK, len(triangles))
         n_one, n_two, n_more = _sort(triangles, reach, usable, all_usable, start, stop - start, spans, one, two, more)
         _draw_block(
-            vertices, triangles, start, cull, spans, one, n_one, two, n_two, more, n_more, top, left,
-            seen[worker], near[worker],
+            vertices, triangles, start, cull, spans, one, n_one, two, n_two, more, n_more, corner[0], corner[1],
+            mine_seen, mine_near,
         )  # fmt: skip
-        add_one(counters, DRAWN + 1)
-        k = add_one(counters, DRAWN)
-    wait(counters, DRAWN + 1, count)
+        finish(counters, DRAW)
+        k = begin(counters, DRAW)
+    wait(counters, DRAW, count)
     if not has_drawn.any():
         return
-    count = blocks(seen.shape[1], ROWS)
-    k = add_one(counters, MERGED)
+    count = blocks(len(seen), ROWS)
+    k = begin(counters, MERGE)
     while k < count:
-        for other in range(1, len(has_drawn)):
+        for other in range(len(has_drawn)):
             if has_drawn[other]:
-                stop = min((k + 1) * ROWS, seen.shape[1])
-                _merge(seen[0], near[0], seen[other], near[other], k * ROWS, stop)
-        add_one(counters, MERGED + 1)
-        k = add_one(counters, MERGED)
-    if worker == 0:
-        wait(counters, MERGED + 1, count)
+                stop = min((k + 1) * ROWS, len(seen))
+                _merge(seen, near, others_seen[other], others_near[other], k * ROWS, stop)
+        finish(counters, MERGE)
+        k = begin(counters, MERGE)
+    wait(counters, MERGE, count)

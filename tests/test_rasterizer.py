@@ -1,5 +1,7 @@
 """The z-buffer against the slowest possible one, pixel by pixel, and against exact fractions."""
 
+import hashlib
+import subprocess
 import sys
 import threading
 import time
@@ -53,7 +55,7 @@ def slow_rasterize(
                 total = ea + eb + ec
                 if min(ea, eb, ec) < 0 or not total > 0:
                     continue
-                z = az + (eb * (bz - az) + ec * (cz - az)) / total
+                z = az + (eb * (bz - az) + ec * (cz - az)) / total + 0.0
                 if z > depth[y, x]:  # triangles come in order: an equal z leaves the earlier one
                     triangle[y, x], depth[y, x] = t, z
                     barycentric[y, x] = ea / total, eb / total, ec / total
@@ -65,6 +67,7 @@ def assert_same(found: Fragments, expected: Fragments | tuple[np.ndarray, np.nda
         expected = expected.triangle, expected.depth, expected.barycentric
     np.testing.assert_array_equal(found.triangle, expected[0])
     np.testing.assert_array_equal(found.depth, expected[1])
+    np.testing.assert_array_equal(np.signbit(found.depth), np.signbit(expected[1]))
     np.testing.assert_array_equal(found.barycentric, expected[2])
 
 
@@ -344,29 +347,61 @@ def test_the_first_waits_for_rows_that_others_have_begun(rows: int) -> None:
         np.testing.assert_array_equal(picture[-2], last[1])
 
 
-@pytest.mark.parametrize("name", ["outline", "draw"])
+@pytest.mark.parametrize("name", ["submit", "outline", "before", "draw"])
 def test_ctrl_c_while_others_draw(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The others are not left waiting, nor does the next picture use what they still write to."""
+    """The others are not left waiting, and the next picture does not use what they still write to."""
     vertices, triangles = layers_of_a_grid()
     expected = rasterize(vertices, triangles, 70, 70)
-    ours, through = getattr(zbuffer, name), []
+    after: list[Any] = []
 
-    def interrupted(*given: Any) -> Any:
+    def interrupt() -> None:
         if threading.current_thread() is threading.main_thread():
-            time.sleep(0.02)  # the other begins
+            time.sleep(0.02)  # the others begin
             raise KeyboardInterrupt
         time.sleep(0.05)
-        through.append(ours(*given))
-        return through[-1]
 
-    with monkeypatch.context() as patch, ThreadPoolExecutor(1) as pool:
+    def interrupted(*given: Any) -> Any:
+        interrupt()
+        after.append(ours(*given))
+        return after[-1]
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, work: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
+            if name == "before" or (name == "submit" and given == (2,)):
+                interrupt()
+            return super().submit(work, *given, **named)
+
+    with monkeypatch.context() as patch, Pool(2) as pool:
         patch.setattr(rasterizer, "_pool", lambda: pool)
-        patch.setattr(zbuffer, name, interrupted)
+        if name in ("outline", "draw"):
+            ours = getattr(zbuffer, name)
+            patch.setattr(zbuffer, name, interrupted)
+        rooms = dict(rasterizer._rooms.kept)
         with pytest.raises(KeyboardInterrupt):
-            rasterize(vertices, triangles, 70, 70, threads=2)
-        assert len(through) == 1
-        assert pool.submit(int, "7").result(timeout=60) == 7  # it is free again
-    assert_same(rasterize(vertices, triangles, 70, 70, threads=2), expected)
+            rasterize(vertices, triangles, 70, 70, threads=3)
+        kept = [room for room in rasterizer._rooms.kept.values() for old in rooms.values() if room is old]
+        assert len(kept) == len(rooms) - 2  # those in use were given up
+        pool.shutdown(wait=True)  # all come back
+        assert name in ("submit", "before") or after
+    assert_same(rasterize(vertices, triangles, 70, 70, threads=3), expected)
+
+
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    """And a parent's threads are not waited for."""
+    script = """
+import os, numpy as np
+from twodasl.rendering import rasterizer
+vertices, triangles = np.array([(0, 0, 0), (9, 0, 0), (0, 9, 0)], float), np.array([(0, 2, 1)] * 5000)
+draw = lambda: rasterizer.rasterize(vertices, triangles, 10, 10, threads=4).covered.sum()
+count = draw()
+child = os.fork()
+if child == 0:
+    right = all(draw() == count for _ in range(50))
+    os._exit(0 if right and rasterizer._pool()._threads else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "0\n"
 
 
 @settings(max_examples=30, deadline=None)
@@ -420,10 +455,44 @@ def test_arrays_that_do_not_fit_raise(vertices: np.ndarray, triangles: np.ndarra
 
 
 def test_pictures_without_pixels_and_other_values_raise() -> None:
-    with pytest.raises(ShapeError, match="0 x 4"):
-        rasterize(square(0, 0, 3, 3, 0), SQUARE, 0, 4)
+    for compiled in (True, False):
+        for width, height in ((0, 4), (4, -1), (2**31, 4)):
+            with pytest.raises(ShapeError, match=rf"{width} x {height}"):
+                rasterize(square(0, 0, 3, 3, 0), SQUARE, width, height, compiled=compiled)
     fragments = rasterize(square(0, 0, 3, 3, 0), SQUARE, 4, 4)
     with pytest.raises(ShapeError, match=r"\(N, C\)"):
         interpolate(fragments, SQUARE, np.zeros(4))
-    with pytest.raises(ShapeError, match="3 rows"):
+    with pytest.raises(ShapeError, match="vertex 3; there are 3"):
         interpolate(fragments, SQUARE, np.zeros((3, 1)))
+    with pytest.raises(ShapeError, match="vertex -1"):
+        interpolate(fragments, SQUARE - 1, np.zeros((4, 1)))
+    with pytest.raises(ShapeError, match="1 triangles were handed over; 2 were drawn"):
+        interpolate(fragments, SQUARE[:1], np.zeros((4, 1)))
+    for threads in (0, -1):
+        with pytest.raises(ShapeError, match=f"threads is {threads}; at least 1"):
+            rasterize(square(0, 0, 3, 3, 0), SQUARE, 4, 4, threads=threads)
+        with pytest.raises(ShapeError, match=f"threads is {threads}; at least 1"):
+            interpolate(fragments, SQUARE, np.zeros((4, 1)), threads=threads)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int64, np.uint64])
+def test_numpys_whole_numbers_are_sizes_too(kind: Any) -> None:
+    found = rasterize(square(0, 0, 3, 3, 0), SQUARE, kind(5), kind(4))
+    assert_same(found, rasterize(square(0, 0, 3, 3, 0), SQUARE, 5, 4, compiled=False))
+
+
+def test_a_depth_of_minus_zero_is_zero() -> None:
+    vertices = np.array([(2, 2, -0.0), (6, 2, 1), (2, 6, 1)])
+    for corners in ((0, 2, 1), (0, 1, 2)):
+        for compiled in (True, False):
+            found = rasterize(vertices, np.array([corners]), 8, 8, compiled=compiled)
+            assert found.depth[2, 2] == 0
+            assert not np.signbit(found.depth[2, 2])
+
+
+def test_callers_are_compiled_again_when_their_instructions_change() -> None:
+    """numba's cache goes by a caller's own file: so its text must change too."""
+    folder = Path(zbuffer.__file__).parent
+    now = hashlib.sha256((folder / "instructions.py").read_bytes()).hexdigest()[:16]
+    for caller in ("zbuffer.py", "pixels.py"):
+        assert f"# instructions.py: {now}" in (folder / caller).read_text(), f"{caller}: write {now}"
