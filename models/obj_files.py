@@ -39,9 +39,11 @@ def read_obj(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.
     rows = _numbers(points, path, "v")
     if rows.shape[1] < 3:
         raise FileError(f"{path}: vertices have {rows.shape[1]} numbers; x y z is expected")
-    where = np.array(corners, np.int64).reshape(-1, 2)
-    if where.size and not 0 <= where[:, 0].min() <= where[:, 0].max() < len(rows):
-        raise FileError(f"{path}: a face points at vertex {where[:, 0].max() + 1}; there are {len(rows)}, from 1")
+    wrong = next((vertex for vertex, _ in corners if not 0 <= vertex < len(rows)), None)
+    if wrong is not None:
+        said = wrong + 1 if wrong >= 0 else wrong - len(rows)
+        raise FileError(f"{path}: a face points at vertex {said}; there are {len(rows)}, from 1")
+    where = np.array([(vertex, min(place, len(places))) for vertex, place in corners], np.int64).reshape(-1, 2)
     faces = where[:, 0][np.array(triangles, np.int64).reshape(-1, 3)]
     colors = rows[:, 3:6] if rows.shape[1] >= 6 else None
     if colors is not None and colors.max() > 1:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..models.errors import NamesError
+from ..models.errors import DegenerateFaceError, NamesError
 from ..models.files import whole_file
 from ..models.tables import shorten
 from .faces import Faces
@@ -81,6 +81,8 @@ def _window(methods: Mapping[str, Faces], found: Mapping[str, list[int]]) -> tup
     points = np.concatenate([methods[name].photo_vertices(row)[:, :2] for name, rows in found.items() for row in rows])
     low, high = points.min(axis=0), points.max(axis=0)
     centre, half = (low + high) / 2, (high - low).max() * (0.5 + ROOM)
+    if not half > 0:
+        raise DegenerateFaceError("all points of the face lie in one place: there is nothing to cut out around it")
     left, top = (int(value) for value in np.floor(centre - half))
     return left, top, left + int(np.ceil(2 * half)), top + int(np.ceil(2 * half))
 
@@ -88,7 +90,9 @@ def _window(methods: Mapping[str, Faces], found: Mapping[str, list[int]]) -> tup
 def _cut(picture: np.ndarray, window: tuple[int, int, int, int] | None, size: int) -> np.ndarray:
     image = Image.fromarray(picture)
     if window is not None:
-        image = image.crop(window)
+        sides = (-image.width, -image.height, 2 * image.width, 2 * image.height)  # as far as there is anything to see
+        low, high = np.clip(np.reshape(window, (2, 2)), np.reshape(sides, (2, 2))[0], np.reshape(sides, (2, 2))[1])
+        image = image.crop((*low, *np.maximum(high, low + 1)))
     scale = size / max(image.size)
     target = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return np.asarray(image.resize(target, Image.Resampling.LANCZOS))

@@ -78,7 +78,9 @@ def write_glb(
     ]
     tree["buffers"] = [{"byteLength": starts[-1]}]
     with whole_file(path) as temporary:
-        temporary.write_bytes(_container(json.dumps(tree, ensure_ascii=False).encode(), b"".join(blobs)))
+        temporary.write_bytes(
+            _container(json.dumps(tree, ensure_ascii=False).encode(errors="replace"), b"".join(blobs))
+        )
 
 
 def _accessor(array: np.ndarray) -> dict[str, Any]:

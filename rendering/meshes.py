@@ -13,6 +13,7 @@ from ..models.files import PNG, whole_file
 
 # The first 116 bytes of a MATLAB 5 file are free text. scipy puts the time there; the same face is the same bytes here.
 MAT_HEADER = b"MATLAB 5.0 MAT-file, vertices of a face, written by twodasl".ljust(116)
+AS_NAMED = ("utf-8", "surrogateescape")  # a file's name that is no UTF-8 stands in the file as it is
 OBJ_COMPANIONS = (".mtl", ".png")  # the material and the picture of a textured OBJ, beside it
 
 
@@ -81,7 +82,7 @@ def write_obj(
     body = _lines(line, rows)
     if skin is None:
         with whole_file(path) as temporary:
-            temporary.write_bytes((head + body + _lines("f %d %d %d\n", _from_one(triangles))).encode())
+            temporary.write_bytes((head + body + _lines("f %d %d %d\n", _from_one(triangles))).encode(*AS_NAMED))
         return
     check_skin(skin, len(vertices))
     material, picture = (path.with_suffix(suffix) for suffix in OBJ_COMPANIONS)
@@ -90,8 +91,8 @@ def write_obj(
     body += _lines("f %d/%d %d/%d %d/%d\n", np.repeat(_from_one(triangles), 2, axis=1))
     with whole_file(path) as mesh_file, whole_file(material) as material_file, whole_file(picture) as picture_file:
         Image.fromarray(skin.texture).save(picture_file, "png", **PNG)
-        material_file.write_bytes((head + text).encode())
-        mesh_file.write_bytes((head + f"mtllib {material.name}\n" + body).encode())
+        material_file.write_bytes((head + text).encode(*AS_NAMED))
+        mesh_file.write_bytes((head + f"mtllib {material.name}\n" + body).encode(*AS_NAMED))
 
 
 def write_obj_matlab(path: Path, vertices: np.ndarray, triangles: np.ndarray) -> None:
@@ -129,7 +130,7 @@ def write_vertex_mat(path: Path, vertices: np.ndarray) -> None:
     from scipy.io import savemat
 
     _check_vertices(vertices)
-    check_finite(vertices)
+    _check_single(vertices)
     content = io.BytesIO()
     variables = {"vertex": np.ascontiguousarray(vertices.T, np.float32)}
     savemat(content, variables, do_compression=False)  # type: ignore[arg-type]  # the stubs know paths only
@@ -144,9 +145,17 @@ def _check_vertices(vertices: np.ndarray) -> None:
 
 def check_drawable(vertices: np.ndarray, triangles: np.ndarray) -> None:
     check_mesh(vertices, triangles)
-    check_finite(vertices)
+    _check_single(vertices)
     if len(triangles) == 0:
         raise DegenerateFaceError("the mesh has no triangles")
+
+
+def _check_single(vertices: np.ndarray) -> None:
+    """Raise DegenerateFaceError unless all are finite in single precision too, which mesh files hold."""
+    check_finite(vertices)
+    farthest = float(np.abs(vertices).max())
+    if farthest > np.finfo(np.float32).max:
+        raise DegenerateFaceError(f"vertices lie up to {farthest:.3g} away; mesh files hold numbers up to 3.4e+38")
 
 
 def check_colors(colors: np.ndarray, count: int) -> None:

@@ -5,7 +5,7 @@ from PIL import Image, ImageDraw
 
 from ..models.errors import ShapeError
 from .colors import blend, light_from_srgb
-from .images import check_photo
+from .images import FARTHEST, check_photo
 
 AXES = ((230, 50, 50), (40, 190, 70), (50, 110, 255))  # x to the face's left on the picture's right, y up, z forward
 FRAME = (255, 200, 40)
@@ -31,6 +31,7 @@ def pose_overlay(photo: np.ndarray, camera: np.ndarray, low: np.ndarray, high: n
     origin = np.array([centre[0], centre[1], high[2]])
     tips = origin + np.eye(3) * REACH * size[1]
     place = np.concatenate([corners, origin[None], tips]) @ camera[:, :3].T + camera[:, 3]
+    place = np.clip(place, -FARTHEST, FARTHEST)
     width = max(1.5, float(np.ptp(place[:, 1])) / 110)
     picture = photo
     for first, last in EDGES:

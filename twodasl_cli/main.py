@@ -4,7 +4,10 @@ import importlib
 import os
 import signal
 import sys
+import threading
 import warnings
+from contextlib import suppress
+from typing import NoReturn
 
 import click
 
@@ -87,8 +90,26 @@ def cli() -> None:
     """
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit. Errors the user can put right become one line on stderr."""
+    # Neither turned off by the shell nor somebody else's.
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not ours or threading.current_thread() is not threading.main_thread():
+        _run(arguments)
+    signal.signal(signal.SIGINT, _interrupt_once)
+    try:
+        _run(arguments)
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _interrupt_once(_number: int, _frame: object) -> None:
+    """What is half-written is put away in peace: more Ctrl-C meanwhile would stop that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _run(arguments: list[str] | None) -> NoReturn:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\b")  # odd EXIF, palettes: the pixels are what counts
@@ -100,8 +121,12 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo("Interrupted.", err=True)
         sys.exit(EXIT_INTERRUPTED)
     except ReaderLeftError:  # leave without a word, as other filters do
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(128 + getattr(signal, "SIGPIPE", 13))
+    except OSError as error:  # no place left where the output goes, names too long: whatever no command foresaw
+        click.echo(f"Error: {error}", err=True)
+        _drop_output()
+        sys.exit(EXIT_ERROR)
     except Exception as error:
         from twodasl.models.errors import TwodaslError
 
@@ -110,3 +135,9 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(f"Error: {error}", err=True)
         sys.exit(EXIT_ERROR)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _drop_output() -> None:
+    """Python tries to write the rest once more when it ends."""
+    with suppress(OSError, ValueError):  # closed, or not a file at all
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,5 +1,6 @@
 """Options that mean the same in every command."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,27 @@ import click
 
 Command = Callable[..., Any]
 
-FILE = click.Path(path_type=Path)
+
+class _File(click.Path):
+    """A path; an empty one, as of a shell variable that is not set, would be the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it is empty; a file or folder is expected", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class NumberRange(click.FloatRange):
+    """Numbers in a range; nan, which compares with nothing, and infinity are in none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
+
+
+FILE = _File(path_type=Path)
 
 model_option = click.option(
     "--model", "model_path", type=FILE, help="Face model file (else TWODASL_MODEL, else the registered one that fits)."

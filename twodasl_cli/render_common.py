@@ -174,19 +174,32 @@ def draw_each(
     suffixes: Sequence[str],
     names: dict[str, list[int]],
     draw: Callable[[list[int], Path], None],
+    companions: Sequence[str] = (),
 ) -> None:
     """One file for each name (of the faces in these rows) that is not there yet, then what became of them all.
 
-    A file that cannot be drawn is named; the others go on.
+    A file that cannot be drawn is named; the others go on. companions: suffixes of the files that belong to each.
     """
-    from twodasl.models.errors import TwodaslError
+    from twodasl.models.errors import NamesError, TwodaslError
     from twodasl.rendering.output import Output
 
     output = Output(options["output"], suffixes, options["overwrite"])
     if names:
         output.prepare(list(names))
-    kept = [name for name in names if output.done(name)]
-    waiting = [name for name in names if name not in set(kept)]
+    kept: list[str] = []
+    waiting: list[str] = []
+    failed = dict(chosen.failed)
+    for name in names:
+        try:
+            done = output.done(name)
+        except NamesError as error:
+            failed[name] = str(error)
+            continue
+        missing = [suffix for suffix in companions if done and not output.file(name).with_suffix(suffix).is_file()]
+        if missing:
+            failed[name] = f"it is there already, without its {' and '.join(missing)}; --overwrite draws it again"
+        else:
+            (kept if done else waiting).append(name)
 
     def attempt(name: str) -> str | None:
         try:
@@ -197,7 +210,6 @@ def draw_each(
             return str(error)
         return None
 
-    failed = dict(chosen.failed)
     with progress("faces", len(waiting)) as advance:
         for name, made in zip(waiting, in_order(attempt, waiting, options["jobs"]), strict=True):
             if (why := made.result()) is not None:
@@ -211,10 +223,9 @@ def draw_each(
 
 def finish(chosen: Chosen, said: str, failed: dict[str, str], good: int) -> None:
     """Say what was written, its terms and what failed; exit with 3 if some failed, with 1 if all did."""
-    from twodasl.models.tables import shorten
-
     note(said)
     note(f"Terms: {chosen.faces.terms}")
     if failed:
-        note(f"{len(failed)} not drawn: {shorten(f'{name} ({why})' for name, why in failed.items())}")
+        # All of them: no file says which they were.
+        note(f"{len(failed)} not drawn: {', '.join(f'{name} ({why})' for name, why in failed.items())}")
         sys.exit(EXIT_SOME_FAILED if good else EXIT_ERROR)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import FILE, note, progress
+from .options import FILE, NumberRange, note, progress
 from .render_common import choose, common, draw_each, finish, in_order, input_options, photos_option
 
 if TYPE_CHECKING:
@@ -66,12 +66,12 @@ def contact(layer: str, columns: int | None, cell: int, photos: Path | None, **o
 @photos_option
 @click.option("--size", type=click.IntRange(16, 4096), default=400, show_default=True, help="Pixels of each side.")
 @click.option("--frames", type=click.IntRange(2, 1000), default=48, show_default=True, help="Pictures of one turn.")
-@click.option("--sway", type=click.FloatRange(0, 180), default=60.0, show_default=True,
+@click.option("--sway", type=NumberRange(0, 180), default=60.0, show_default=True,
               help="Degrees to each side; 180 turns all the way round.")  # fmt: skip
 @click.option("--colors", is_flag=True, help="Colour the vertices as the photo is there.")
 @click.option("--format", "suffix", type=click.Choice(["gif", "mp4"]), default="gif", show_default=True,
               help="Of movies in a folder; a file name says its own.")  # fmt: skip
-@click.option("--fps", type=click.FloatRange(0.1, 240), default=20.0, show_default=True)
+@click.option("--fps", type=NumberRange(0.1, 240), default=20.0, show_default=True)
 def turntable(
     size: int, frames: int, sway: float, colors: bool, suffix: str, fps: float, photos: Path | None, **options: Any
 ) -> None:
@@ -128,6 +128,12 @@ def figure(
     unknown = [layer for layer in chosen_layers if layer not in LAYERS]
     if unknown or not chosen_layers:
         raise click.UsageError(f"--layers {layers}: {', '.join(LAYERS)} are known")
+    if options["only"] is not None:
+        raise click.UsageError("--images says which images the figure shows; --only is for other kinds")
+    names = [image_name(name.strip()) for name in images.split(",") if name.strip()]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise click.UsageError(f"--images {images}: {repeated[0]} is there twice")
     check_output(output, options["overwrite"])
     named: dict[str, Any] = {}
     for method in methods:
@@ -137,7 +143,7 @@ def figure(
             raise click.UsageError(f"two inputs are called {name}: NAME=INPUT names them")
         named[name] = choose(options, Path(path), surface=not WITHOUT_SURFACE.issuperset(chosen_layers)).faces
     settings = FigureOptions(
-        images=tuple(image_name(name.strip()) for name in images.split(",") if name.strip()),
+        images=tuple(names),
         layers=tuple(chosen_layers),
         size=size,
         crop=crop,

@@ -1,11 +1,12 @@
 """The kinds of `twodasl render` that write a mesh of each face."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from .options import NumberRange, note
 from .render_common import choose, common, draw_each, photos_option
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def mesh_options(default: str) -> Callable[[Callable[..., Any]], Callable[..., A
                 "--frame", type=click.Choice(["photo", "model"]), default=default, show_default=True, help=FRAME
             ),
             click.option(
-                "--eye-distance-mm", type=click.FloatRange(0, min_open=True),
+                "--eye-distance-mm", type=NumberRange(0, min_open=True),
                 help="Scale so that the eyes' centres are this far apart: millimetres in either frame.",
             ),
             click.option("--colors", is_flag=True, help="Colour each vertex as the photo is there."),
@@ -55,7 +56,7 @@ def obj(matlab: bool, **options: Any) -> None:
         write_obj(path, mesh.vertices, mesh.triangles, mesh.colors, mesh.comments, mesh.skin)
 
     if not matlab:
-        _write_each(options, ".obj", write)
+        _write_each(options, ".obj", write, OBJ_COMPANIONS if options["texture"] else ())
         return
     for name in ("colors", "texture", "eye_distance_mm"):
         if options[name]:
@@ -91,11 +92,18 @@ def glb(plain: bool, **options: Any) -> None:
     if plain and (options["texture"] or options["colors"]):
         raise click.UsageError("--plain and --texture or --colors exclude each other")
     options["texture"] = "auto" if not (plain or options["colors"] or options["texture"]) else options["texture"]
-    _write_each(
-        options,
-        ".glb",
-        lambda path, mesh: write_glb(path, mesh.metres, mesh.triangles, mesh.colors, mesh.terms, mesh.skin, mesh.facts),
-    )
+    bare: list[str] = []
+
+    def write(path: Path, mesh: "Placed") -> None:
+        if options["texture"] == "auto" and mesh.skin is None and mesh.colors is None:
+            bare.append(str(mesh.facts["name"]))
+        write_glb(path, mesh.metres, mesh.triangles, mesh.colors, mesh.terms, mesh.skin, mesh.facts)
+
+    try:
+        _write_each(options, ".glb", write)
+    finally:
+        if bare:
+            note(f"{len(bare)} without a texture, as there is no photo of them: {', '.join(sorted(bare))}")
 
 
 @click.command()
@@ -115,7 +123,9 @@ def mat(frame: str, **options: Any) -> None:
     draw_each(options, chosen, (".mat",), {faces.names[row]: [row] for row in chosen.rows}, draw)
 
 
-def _write_each(options: dict[str, Any], suffix: str, write: "Callable[[Path, Placed], None]") -> None:
+def _write_each(
+    options: dict[str, Any], suffix: str, write: "Callable[[Path, Placed], None]", companions: Sequence[str] = ()
+) -> None:
     from twodasl.rendering.faces import Photos
     from twodasl.rendering.mesh_export import MeshOptions, place
 
@@ -133,7 +143,7 @@ def _write_each(options: dict[str, Any], suffix: str, write: "Callable[[Path, Pl
     def draw(rows: list[int], path: Path) -> None:
         write(path, place(faces, rows[0], photos, settings))
 
-    draw_each(options, chosen, (suffix,), {faces.names[row]: [row] for row in chosen.rows}, draw)
+    draw_each(options, chosen, (suffix,), {faces.names[row]: [row] for row in chosen.rows}, draw, companions)
 
 
 def _write_matlab(options: dict[str, Any]) -> None:

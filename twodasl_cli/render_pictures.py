@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import progress
+from .options import NumberRange, progress
 from .render_common import Chosen, choose, common, draw_each, finish, in_order, photos_option
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "pictures over photos, png for maps]; a file name says its own.",
         ),
         click.option("--size", type=click.IntRange(16, 8192), help="Longer side, pixels [default: the photo's]."),
-        click.option("--fps", type=click.FloatRange(0.1, 240), help="Of a movie [default: the video's, else 25]."),
+        click.option("--fps", type=NumberRange(0.1, 240), help="Of a movie [default: the video's, else 25]."),
     ]  # fmt: skip
     for decorator in reversed(decorators):
         command = decorator(command)
     return command
 
 
-_alpha = click.option("--alpha", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="1 is opaque.")
+_alpha = click.option("--alpha", type=NumberRange(0, 1), default=1.0, show_default=True, help="1 is opaque.")
 
 
 @click.command()

