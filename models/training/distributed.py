@@ -27,8 +27,15 @@ class World:
 
 @contextmanager
 def joined(device: str) -> Iterator[World]:
-    """The world that torchrun started this process in, or a world of one. gloo on CPUs, nccl on GPUs."""
+    """The world that torchrun started this process in, or a world of one. gloo on CPUs, nccl on GPUs.
+
+    Raises SettingsError for a device that torch cannot use here.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise SettingsError(f"the device '{device}' cannot be used here: {str(error).splitlines()[0]}") from error
     if size == 1:
         yield World(0, 1, torch.device(device))
         return

@@ -21,7 +21,7 @@ from .face import TorchFace
 from .sets import Example, SetInfo
 from .settings import PRESETS, TrainSettings
 from .sources import SetSource, Source, label_whitening
-from .state import begin_folder, load_state, read_settings
+from .state import begin_folder, check_free, load_state, read_settings
 from .trainer import Task, Trainer
 
 Drive = Callable[[Trainer, float | None], None]
@@ -59,11 +59,13 @@ def start_training(folder: Path, asked: Asked, *, overwrite: bool, drive: Drive)
     settings = settings_of(asked)
     inputs = inputs_of(asked)
     with joined(asked.device) as world:
-        task = build_task(settings, inputs, asked.workers, world)
         if world.first:
-            begin_folder(folder, {"settings": settings.as_dict(), "inputs": inputs}, overwrite)
+            check_free(folder, overwrite)
+        task = build_task(settings, inputs, asked.workers, world)
         trainer = Trainer(settings, task, folder, world, _imagenet_network(settings, task))
         trainer.progress.inputs = inputs
+        if world.first:  # when nothing is left that could be wrong with what was asked for
+            begin_folder(folder, {"settings": settings.as_dict(), "inputs": inputs})
         drive(trainer, _seconds(asked.minutes))
 
 

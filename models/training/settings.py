@@ -1,5 +1,6 @@
 """How a network is trained: everything that decides it, saved with the weights. Presets are values of these classes."""
 
+import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args, get_origin
 
@@ -132,6 +133,9 @@ class TrainSettings:
             raise SettingsError(f"the seed is {self.seed}; 0 or a positive number is expected")
         if self.optimiser.lr <= 0:
             raise SettingsError(f"the learning rate is {self.optimiser.lr:g}; a positive number is expected")
+        for name in ("warm_up", "final", "momentum", "ema"):
+            if not getattr(self.optimiser, name) <= 1 or (name == "ema" and self.optimiser.ema == 1):
+                raise SettingsError(f"{name} of optimiser is {getattr(self.optimiser, name):g}; 0 to 1 is expected")
         if abs(sum(stage.share for stage in self.stages) - 1) > 1e-6:
             raise SettingsError("the stages' shares do not add up to 1")
 
@@ -166,6 +170,7 @@ def _build(kind: Any, values: Any, where: str) -> Any:
         if get_origin(known[name].type) is Literal and value not in get_args(known[name].type):
             choices = ", ".join(map(str, get_args(known[name].type)))
             raise SettingsError(f"{name} of {where} is {value!r}; one of {choices} is expected")
+        _check_kind(known[name].type, value, f"{name} of {where}")
     for name, part in _PARTS.items():
         if kind is TrainSettings and name in parts:
             parts[name] = _build(part, parts[name], name)
@@ -175,6 +180,20 @@ def _build(kind: Any, values: Any, where: str) -> Any:
         return kind(**parts)
     except TypeError as error:
         raise SettingsError(f"{where}: {error}") from error
+
+
+def _check_kind(kind: Any, value: Any, what: str) -> None:
+    """Raise SettingsError for a value that is not of the kind, or a number that is not finite or negative: no setting
+    here is less than 0."""
+    if kind is bool and not isinstance(value, bool):
+        raise SettingsError(f"{what} is {value!r}; true or false is expected")
+    if kind is str and not isinstance(value, str):
+        raise SettingsError(f"{what} is {value!r}; text is expected")
+    if kind in (int, float):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not (whole or (kind is float and isinstance(value, float))) or not 0 <= value < math.inf:
+            expected = "a whole number" if kind is int else "a number"
+            raise SettingsError(f"{what} is {value!r}; {expected}, 0 or more, is expected")
 
 
 _PARTS = {

@@ -71,16 +71,19 @@ def load_state(folder: Path, device: torch.device) -> tuple[Progress, dict[str, 
     return progress, content
 
 
-def begin_folder(folder: Path, settings: dict[str, Any], overwrite: bool) -> None:
-    """Make the folder of a new training. Raises FileError where one lies there already."""
-    if (folder / STATE).exists() or (folder / SETTINGS).exists():
-        if not overwrite:
-            raise FileError(
-                f"{folder} holds a training already: 'twodasl train resume {folder}' goes on with it, --overwrite "
-                "begins anew"
-            )
-        for name in (STATE, METRICS, BEST, LAST):
-            (folder / name).unlink(missing_ok=True)
+def check_free(folder: Path, overwrite: bool) -> None:
+    """Raise FileError where a training lies in the folder already and may not be replaced."""
+    if ((folder / STATE).exists() or (folder / SETTINGS).exists()) and not overwrite:
+        raise FileError(
+            f"{folder} holds a training already: 'twodasl train resume {folder}' goes on with it, --overwrite "
+            "begins anew"
+        )
+
+
+def begin_folder(folder: Path, settings: dict[str, Any]) -> None:
+    """Make the folder of a new training, in the place of one that was there."""
+    for name in (STATE, METRICS, BEST, LAST):
+        (folder / name).unlink(missing_ok=True)
     make_folder(folder)
     with whole_file(folder / SETTINGS) as temporary:
         temporary.write_text(json.dumps(settings, indent=2) + "\n")
