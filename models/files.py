@@ -136,7 +136,8 @@ def read_npy(path: Path) -> np.ndarray:
     try:
         array = np.load(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise FileError(f"{path} is not a .npy array: {error}") from error
+        reason = "it holds Python objects, or is of another kind" if "allow_pickle" in str(error) else error
+        raise FileError(f"{path} is not a .npy array: {reason}") from error
     if not isinstance(array, np.ndarray):
         raise FileError(f"{path} is an archive of several arrays (.npz); a single .npy array is expected")
     return array

@@ -73,7 +73,9 @@ def _read_with_trimesh(path: Path, suffix: str) -> Mesh:
         looks = [scene.geometry[scene.graph[node][1]] for node in scene.graph.nodes_geometry]  # lost where it is moved
         texture = _texture(looks[0]) if len(looks) == 1 else None
     except Exception as error:  # trimesh raises whatever its readers meet
-        raise FileError(f"{path} cannot be read as {suffix[1:].upper()}: {error}") from error
+        # Of a KeyError and the like the text says nothing.
+        reason = str(error) if isinstance(error, OSError | ValueError) and str(error) else "it is damaged, or is none"
+        raise FileError(f"{path} cannot be read as {suffix[1:].upper()}: {reason}") from error
     if not parts or not sum(len(part.vertices) for part in parts):
         raise FileError(f"{path} holds no vertices")
     starts = np.cumsum([0, *(len(part.vertices) for part in parts)])

@@ -56,6 +56,8 @@ def _corner(word: str, points: int, places: int) -> Corner:
     first, _, rest = word.partition("/")
     second = rest.partition("/")[0]
     vertex, place = int(first), int(second) if second else 0
+    if vertex == 0:
+        raise ValueError("vertices are counted from 1")
     return vertex - 1 if vertex > 0 else points + vertex, place - 1 if place >= 0 else places + place
 
 

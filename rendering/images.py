@@ -31,6 +31,7 @@ LANDMARK_LINES = (
     (48, 59, True),
     (60, 67, True),
 )
+JPEG_MOST = 65500  # pixels along a side that Pillow's encoder writes
 WHITE, BLUE = (255, 255, 255), (20, 90, 255)
 
 # What each kind of file is written with. Full colour resolution: lines and outlines stay sharp.
@@ -161,6 +162,9 @@ def write_image(path: Path, image: np.ndarray) -> None:
     options = FORMATS.get(path.suffix.lower())
     if options is None:
         raise FileError(f"{path}: pictures are written as {', '.join(FORMATS)}, not as '{path.suffix}'")
+    if "quality" in options and max(image.shape[:2]) > JPEG_MOST:
+        size = f"{image.shape[1]} x {image.shape[0]}"
+        raise FileError(f"{path}: a JPEG has up to {JPEG_MOST} pixels along a side, not {size}; a PNG holds them")
     with whole_file(path) as temporary:
         Image.fromarray(image).save(temporary, **options)
 

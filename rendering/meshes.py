@@ -154,7 +154,7 @@ def _check_single(vertices: np.ndarray) -> None:
     """Raise DegenerateFaceError unless all are finite in single precision too, which mesh files hold."""
     check_finite(vertices)
     farthest = float(np.abs(vertices).max())
-    if farthest > np.finfo(np.float32).max:
+    if farthest > float(np.finfo(np.float32).max):
         raise DegenerateFaceError(f"vertices lie up to {farthest:.3g} away; mesh files hold numbers up to 3.4e+38")
 
 

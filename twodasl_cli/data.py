@@ -143,15 +143,19 @@ def _check_lists(context: click.Context) -> None:
 
 
 def _prepare_lists(given: Any, model: Any, identity: int, expression: int, output: Path) -> None:
-    from twodasl.models.coefficients import read_whitening
+    from twodasl.models.coefficients import POSE, read_whitening
+    from twodasl.models.errors import FileError
     from twodasl.models.training.prepare import prepare_list
     from twodasl.models.training.tddfa_lists import TddfaSource
 
-    file_list, coefficients, photos, landmarks, whitening, origin = given
+    file_list, coefficients, photos, landmarks, whitening_path, origin = given
+    whitening = None if whitening_path is None else read_whitening(whitening_path)
+    expected = POSE + identity + expression
+    if whitening is not None and len(whitening.mean) != expected:
+        raise FileError(f"{whitening_path} whitens {len(whitening.mean)} coefficients; {expected} are expected")
     source = TddfaSource(
         file_list, coefficients, photos, model, landmarks=landmarks, origin=origin,
-        whitening=None if whitening is None else read_whitening(whitening),
-        n_identity=identity, n_expression=expression,
+        whitening=whitening, n_identity=identity, n_expression=expression,
     )  # fmt: skip
     skipped: dict[str, str] = {}
     info, count = prepare_list(source, model, output, skipped.__setitem__, progress)

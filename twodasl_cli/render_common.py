@@ -15,6 +15,7 @@ from .main import EXIT_ERROR, EXIT_SOME_FAILED
 from .options import FILE, model_option, note, only_option, output_option, overwrite_option, progress, rows_option
 
 if TYPE_CHECKING:
+    from twodasl.models.inference import Outcome
     from twodasl.rendering.faces import Faces
 
 Item = TypeVar("Item")
@@ -144,8 +145,16 @@ def _predicted(options: dict[str, Any], path: Path) -> "Faces":
     settings = InferenceSettings(box_source=source or "landmarks")  # type: ignore[arg-type]  # click.Choice
     with TemporaryDirectory() as folder, progress("reconstruct", len(items)) as advance:
         output = Path(folder) / "run.h5"
-        infer(items, Predictor(weights), model, output, settings, on_outcome=lambda _: advance(1))
-        return RunFaces(Run.load(output), model)
+        said: dict[str, str] = {}
+
+        def report(outcome: "Outcome") -> None:
+            said[outcome.name] = outcome.message
+            advance(1)
+
+        infer(items, Predictor(weights), model, output, settings, on_outcome=report)
+        faces = RunFaces(Run.load(output), model)
+    faces.failed |= {name: said[name] for name in faces.failed if said.get(name)}
+    return faces
 
 
 def in_order(work: Callable[[Item], Made], items: Iterable[Item], jobs: int) -> Iterator[Future[Made]]:

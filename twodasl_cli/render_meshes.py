@@ -87,6 +87,7 @@ def ply(**options: Any) -> None:
 @click.option("--plain", is_flag=True, help="Without colours, even where the photo is known.")
 def glb(plain: bool, **options: Any) -> None:
     """Binary glTF in metres, for viewers and engines: textured where the photo is known, else plain."""
+    from twodasl.models.mesh_files import MESH_SUFFIXES
     from twodasl.rendering.gltf import write_glb
 
     if plain and (options["texture"] or options["colors"]):
@@ -95,14 +96,15 @@ def glb(plain: bool, **options: Any) -> None:
     bare: list[str] = []
 
     def write(path: Path, mesh: "Placed") -> None:
+        write_glb(path, mesh.metres, mesh.triangles, mesh.colors, mesh.terms, mesh.skin, mesh.facts)
         if options["texture"] == "auto" and mesh.skin is None and mesh.colors is None:
             bare.append(str(mesh.facts["name"]))
-        write_glb(path, mesh.metres, mesh.triangles, mesh.colors, mesh.terms, mesh.skin, mesh.facts)
 
     try:
         _write_each(options, ".glb", write)
     finally:
-        if bare:
+        # Nobody expects a mesh file to have a photo.
+        if bare and (options["photos"] is not None or options["input_path"].suffix.lower() not in MESH_SUFFIXES):
             note(f"{len(bare)} without a texture, as there is no photo of them: {', '.join(sorted(bare))}")
 
 

@@ -105,19 +105,20 @@ def prepare_list(
     with progress("crops", len(source)) as on_done:
 
         def examples() -> Iterator[Example]:
-            count = 0
+            count, first = 0, ""
             for index, name in enumerate(source.names):
                 try:
                     example = source.example(index)
                     made = replace(example, jpg=_crop_jpg(example.jpg, name))
                 except TwodaslError as error:
                     on_skip(name, str(error))
+                    first = first or f"{name} ({error})"
                 else:
                     count += 1
                     yield made
                 on_done(1)
             if count == 0:
-                raise FileError(f"none of the {len(source)} crops can be used")
+                raise FileError(f"none of the {len(source)} crops can be used; the first is {first}")
 
         return source.info, write_set(output, source.info, _without_hidden(examples(), source.info, model, False))
 
