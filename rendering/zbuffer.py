@@ -14,17 +14,10 @@ from numba import njit
 from .instructions import begin, blocks, choose, finish, span, wait
 
 # instructions.py: 2a40a663bd56d2fc
-BLOCK = (
-    2048  # vertices or triangles taken at a time, in 16 bits: triangles and their vertices stay in the cache meanwhile
-)
+BLOCK = 2048  # vertices or triangles taken at a time; few enough for 16 bits, and to stay in the cache meanwhile
 ROWS = 16  # of the picture, taken at a time
-OUTLINE, FILL, DRAW, MERGE, COUNTERS = (
-    0,
-    2,
-    4,
-    6,
-    8,
-)  # kinds of work that workers share, and how many counters that takes
+# Kinds of work that workers share, and how many counters that takes.
+OUTLINE, FILL, DRAW, MERGE, COUNTERS = 0, 2, 4, 6, 8
 
 # What `instructions.span` says of the pixel centres in a box: these bits are set where there are none; two of them lie
 # beside or below each other; for a single one it is 0.

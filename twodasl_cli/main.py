@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from contextlib import suppress
 from typing import NoReturn
@@ -29,6 +30,7 @@ COMMANDS = {
 VERSIONED = ("numpy", "scipy", "torch", "scikit-image", "open3d", "pillow", "h5py")
 
 EXIT_ERROR, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 3, 130
+PEACE = 20  # seconds to clean up in, before another Ctrl-C counts
 
 
 class LazyGroup(click.Group):
@@ -92,21 +94,30 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit. Errors the user can put right become one line on stderr."""
-    # Neither turned off by the shell nor somebody else's.
-    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ours = (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )  # not turned off by the shell, nor somebody else's
     if not ours or threading.current_thread() is not threading.main_thread():
         _run(arguments)
-    signal.signal(signal.SIGINT, _interrupt_once)
+    stop = _Stop()
+    signal.signal(signal.SIGINT, stop)
     try:
         _run(arguments)
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if not stop.asked:  # else the process is about to end, in peace too
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _interrupt_once(_number: int, _frame: object) -> None:
-    """What is half-written is put away in peace: more Ctrl-C meanwhile would stop that."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise KeyboardInterrupt
+class _Stop:
+    """A Ctrl-C stops the command; more of them while it puts away what is half-written would stop that, and do nothing."""
+
+    def __init__(self) -> None:
+        self.asked = 0.0
+
+    def __call__(self, _number: int, _frame: object) -> None:
+        if not self.asked or time.monotonic() - self.asked > PEACE:
+            self.asked = time.monotonic()
+            raise KeyboardInterrupt
 
 
 def _run(arguments: list[str] | None) -> NoReturn:
