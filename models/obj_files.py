@@ -41,8 +41,8 @@ def read_obj(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.
         raise FileError(f"{path}: vertices have {rows.shape[1]} numbers; x y z is expected")
     wrong = next((vertex for vertex, _ in corners if not 0 <= vertex < len(rows)), None)
     if wrong is not None:
-        said = wrong + 1 if wrong >= 0 else wrong - len(rows)
-        raise FileError(f"{path}: a face points at vertex {said}; there are {len(rows)}, from 1")
+        said = f"vertex {wrong + 1}" if wrong >= 0 else "a vertex before the first"
+        raise FileError(f"{path}: a face points at {said}; there are {len(rows)}, from 1")
     where = np.array([(vertex, min(place, len(places))) for vertex, place in corners], np.int64).reshape(-1, 2)
     faces = where[:, 0][np.array(triangles, np.int64).reshape(-1, 3)]
     colors = rows[:, 3:6] if rows.shape[1] >= 6 else None
@@ -56,9 +56,7 @@ def _corner(word: str, points: int, places: int) -> Corner:
     first, _, rest = word.partition("/")
     second = rest.partition("/")[0]
     vertex, place = int(first), int(second) if second else 0
-    if vertex == 0:
-        raise ValueError("vertices are counted from 1")
-    return vertex - 1 if vertex > 0 else points + vertex, place - 1 if place >= 0 else places + place
+    return vertex - 1 if vertex >= 0 else points + vertex, place - 1 if place >= 0 else places + place
 
 
 def _uv(places: list[list[str]], corners: np.ndarray, count: int, path: Path) -> np.ndarray | None:

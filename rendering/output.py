@@ -1,5 +1,6 @@
 """`-o`: a file name writes one file, a folder many."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -7,6 +8,8 @@ from pathlib import Path, PurePath
 from ..models.errors import FileError, NamesError
 from ..models.files import check_output, make_folder
 from ..models.photos import SUFFIXES
+
+LONGEST_NAME = 230  # bytes; file systems take 255, and it is longer while it is being written
 
 # A path that ends so is meant as a file: `-o face.ply` is not taken for a folder.
 FILE_SUFFIXES = SUFFIXES | {
@@ -58,6 +61,8 @@ class Output:
             return self.path
         if PurePath(name).name != name:
             raise NamesError(f"'{name}' cannot be the name of a file in {self.path}")
+        if len(os.fsencode(f"{name}{self.suffixes[0]}")) > LONGEST_NAME:
+            raise NamesError(f"'{name[:20]}...' is too long for the name of a file")
         return self.path / f"{name}{self.suffixes[0]}"
 
     def done(self, name: str) -> bool:

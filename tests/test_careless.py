@@ -107,12 +107,13 @@ def test_names_that_are_not_utf8(kind: str, faces: ToyFaces, tmp_path: Path) -> 
 def test_an_impossible_name_does_not_stop_the_others(run: Path, tmp_path: Path) -> None:
     with h5py.File(run, "a") as file:
         names = file["names"][:]
-        names[0] = b"../evil"
+        names[0], names[1] = b"../evil", b"z" * 300
         file["names"][:] = names
     code, _, err = run_command("render", "ply", run, "-o", tmp_path / "out")
     assert code == 3
-    assert "1 not drawn: ../evil ('../evil' cannot be the name of a file in" in err
-    assert len(list((tmp_path / "out").iterdir())) == 2
+    assert "2 not drawn: ../evil ('../evil' cannot be the name of a file in" in err
+    assert "'zzzzzzzzzzzzzzzzzzzz...' is too long for the name of a file" in err
+    assert len(list((tmp_path / "out").iterdir())) == 1
 
 
 def test_all_that_failed_are_named(faces: ToyFaces, tmp_path: Path) -> None:
@@ -185,8 +186,8 @@ def test_jpegs_have_a_largest_size(tmp_path: Path) -> None:
     ("face", "message"),
     [
         ("f 1 2 99999999999999999999", "points at vertex 99999999999999999999; there are 3"),
-        ("f -9 -2 -1", "points at vertex -9; there are 3"),
-        ("f 0 1 2", "line 4: 'f 0 1 2' is no face of an OBJ"),
+        ("f -9 -2 -1", "points at a vertex before the first; there are 3"),
+        ("f 0 1 2", "points at a vertex before the first; there are 3"),
     ],
 )
 def test_obj_indices_that_no_vertex_has(face: str, message: str, tmp_path: Path) -> None:

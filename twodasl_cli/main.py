@@ -143,7 +143,7 @@ def _run(arguments: list[str] | None) -> NoReturn:
 
         if not isinstance(error, TwodaslError):
             raise
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {' '.join(str(error).splitlines())}", err=True)  # names may hold line ends
         sys.exit(EXIT_ERROR)
     sys.exit(code if isinstance(code, int) else 0)
 
