@@ -21,7 +21,8 @@ POINT_SUFFIXES = frozenset({".asc", ".txt", ".xyz", ".csv", ".npy"})
 class Mesh:
     """vertices: (N, 3) float64 as the file has them, in its order. triangles: (T, 3) int32, none in a point cloud.
     colors: (N, 3) float64, 0..1 as the file has them: linear light in a GLB, sRGB in others; or None. uv: (N, 2)
-    float64, v up, or None. texture: (H, W, 3) uint8 sRGB to be read there, or None. terms: what a file written here says of its use."""
+    float64, v up, or None. texture: (H, W, 3) uint8 sRGB to be read there, or None. terms: what a file written here says
+    of its use."""
 
     vertices: np.ndarray
     triangles: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int32))
@@ -31,20 +32,21 @@ class Mesh:
     terms: str = ""
 
 
-def read_mesh(path: Path) -> Mesh:
-    """A mesh or point cloud, its vertices in the file's order. A GLB of several meshes is taken as one.
+def read_mesh(path: Path, *, textured: bool = False) -> Mesh:
+    """A mesh or point cloud, its vertices in the file's order. A GLB of several meshes is taken as one, without texture.
 
-    Raises FileError for a file that is none, NotFiniteError for vertices that are not finite.
+    textured: with its texture, where it has one. Raises FileError for a file that is none, or a texture that cannot be read
+    where it is asked for; NotFiniteError for vertices that are not finite.
     """
     suffix = path.suffix.lower()
     if suffix == ".obj":
         vertices, triangles, colors, uv = read_obj(path)
         terms = _commented_terms(read_bytes(path), "# terms: ")
-        picture = None if uv is None else texture_of(path)
+        picture = texture_of(path) if textured and uv is not None else None
         texture = None if picture is None else read_photo(picture)
         mesh = Mesh(vertices, triangles.astype(np.int32), colors, uv, texture, terms)
     elif suffix in MESH_SUFFIXES:
-        mesh = _read_with_trimesh(path, suffix)
+        mesh = _read_with_trimesh(path, suffix, textured)
     elif suffix == ".npy":
         mesh = Mesh(_points(read_npy(path), path))
     elif suffix in POINT_SUFFIXES:
@@ -60,7 +62,7 @@ def read_mesh(path: Path) -> Mesh:
     return mesh
 
 
-def _read_with_trimesh(path: Path, suffix: str) -> Mesh:
+def _read_with_trimesh(path: Path, suffix: str, textured: bool) -> Mesh:
     import trimesh
 
     data = read_bytes(path)
@@ -71,7 +73,7 @@ def _read_with_trimesh(path: Path, suffix: str) -> Mesh:
             _check_rows(data)
         parts: list[Any] = scene.dump()
         looks = [scene.geometry[scene.graph[node][1]] for node in scene.graph.nodes_geometry]  # lost where it is moved
-        texture = _texture(looks[0]) if len(looks) == 1 else None
+        texture = _texture(looks[0]) if textured and len(looks) == 1 else None
     except Exception as error:  # trimesh raises whatever its readers meet
         # Of a KeyError and the like the text says nothing.
         reason = str(error) if isinstance(error, OSError | ValueError) and str(error) else "it is damaged, or is none"

@@ -180,7 +180,7 @@ class MeshFaces:
     they are, which landmarks, codes and textures need."""
 
     def __init__(self, path: Path, model: Path | None) -> None:
-        self._path, self._mesh = path, read_mesh(path)
+        self._path, self._mesh = path, read_mesh(path, textured=True)
         self._in_metres = path.suffix.lower() == ".glb"  # and its colours are linear light, as glTF has both
         self.names: tuple[str, ...] = (path.stem,)
         self.failed: dict[str, str] = {}

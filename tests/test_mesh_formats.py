@@ -392,15 +392,18 @@ def test_textures_elsewhere_are_not_opened(tmp_path: Path) -> None:
     write(folder / "a.obj", V, "skin")
     (folder / "a.png").rename(tmp_path / "a.png")
     (folder / "a.mtl").write_text("newmtl face\nmap_Kd ../a.png\n")
-    assert read_mesh(folder / "a.obj").texture is None
+    assert read_mesh(folder / "a.obj", textured=True).texture is None
     (folder / "a.mtl").write_text(f"newmtl face\nmap_Kd {tmp_path / 'a.png'}\n")
-    assert read_mesh(folder / "a.obj").texture is None
+    assert read_mesh(folder / "a.obj", textured=True).texture is None
     (tmp_path / "a.png").rename(folder / "a.png")
-    texture = read_mesh(folder / "a.obj").texture
+    assert read_mesh(folder / "a.obj").texture is None
+    texture = read_mesh(folder / "a.obj", textured=True).texture
     assert texture is not None
     np.testing.assert_array_equal(texture, TEXTURE)
+    (folder / "a.png").write_bytes(b"no picture")
+    assert len(read_mesh(folder / "a.obj").vertices) == len(V)  # nobody asked for it
     (folder / "a.mtl").unlink()
-    assert read_mesh(folder / "a.obj").texture is None
+    assert read_mesh(folder / "a.obj", textured=True).texture is None
 
 
 @pytest.mark.parametrize("suffix", ["obj", "glb"])
@@ -411,7 +414,7 @@ def test_a_broken_texture_is_named(suffix: str, tmp_path: Path) -> None:
     start = content.index(b"IDAT") + 4
     file.write_bytes(content[:start] + bytes(60) + content[start + 60 :])
     with pytest.raises(FileError, match=r"(a\.png as a picture|a\.glb cannot be read as GLB): .*image"):
-        read_mesh(tmp_path / f"a.{suffix}")
+        read_mesh(tmp_path / f"a.{suffix}", textured=True)
 
 
 def test_a_mesh_of_another_size_than_its_model(tmp_path: Path) -> None:

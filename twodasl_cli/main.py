@@ -94,10 +94,8 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit. Errors the user can put right become one line on stderr."""
-    ours = (
-        signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )  # not turned off by the shell, nor somebody else's
-    if not ours or threading.current_thread() is not threading.main_thread():
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not ours or threading.current_thread() is not threading.main_thread():  # off, somebody else's, or out of reach
         _run(arguments)
     stop = _Stop()
     signal.signal(signal.SIGINT, stop)
