@@ -90,8 +90,8 @@ def _window(methods: Mapping[str, Faces], found: Mapping[str, list[int]]) -> tup
 def _cut(picture: np.ndarray, window: tuple[int, int, int, int] | None, size: int) -> np.ndarray:
     image = Image.fromarray(picture)
     if window is not None:
-        sides = (-image.width, -image.height, 2 * image.width, 2 * image.height)  # as far as there is anything to see
-        low, high = np.clip(np.reshape(window, (2, 2)), np.reshape(sides, (2, 2))[0], np.reshape(sides, (2, 2))[1])
+        sides = np.array(image.size)
+        low, high = np.clip(np.reshape(window, (2, 2)), -sides, 2 * sides)  # a face may be far larger than its photo
         image = image.crop((*low, *np.maximum(high, low + 1)))
     scale = size / max(image.size)
     target = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))

@@ -94,8 +94,8 @@ def eye_distance(vertices: np.ndarray, faces: Faces) -> float:
 def looks(
     faces: Faces, index: int, photos: Photos, *, colors: bool = False, texture: bool | Literal["auto"] = False
 ) -> tuple[np.ndarray | None, Skin | None]:
-    """The vertices' colours (N, 3), sRGB 0..1, or the texture of a face, or neither; a mesh file keeps its own, unless a folder
-    of photos was handed over.
+    """The vertices' colours (N, 3), sRGB 0..1, or the texture of a face, or neither. A mesh file keeps its
+    own, unless a folder of photos was handed over.
 
     Raises NamesError where the photo is needed and not found.
     """

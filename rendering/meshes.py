@@ -27,9 +27,8 @@ def check_triangles(triangles: np.ndarray, count: int) -> None:
     """Raise ShapeError unless triangles are (T, 3) of integers, each that of one of `count` vertices."""
     if triangles.ndim != 2 or triangles.shape[1] != 3 or triangles.dtype.kind not in "iu":
         raise ShapeError(f"triangles is {triangles.shape} {triangles.dtype}; (T, 3) of integers is expected")
-    unsigned = triangles.view(
-        triangles.dtype.str.replace("i", "u")
-    )  # negative ones become the largest: one look instead of two
+    # One look instead of two: negative ones become the largest.
+    unsigned = triangles.view(triangles.dtype.str.replace("i", "u"))
     if triangles.size and unsigned.max() >= count:
         wrong = triangles.min() if triangles.min() < 0 else triangles.max()
         raise ShapeError(f"a triangle points at vertex {wrong}; there are {count}, counted from 0")
