@@ -182,7 +182,9 @@ def open_h5(path: Path, expected: str, version: int) -> Any:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        reason = "no such file" if not path.exists() else "it is damaged or not HDF5"
+        reason = (
+            "it is damaged or not HDF5" if path.is_file() else "it is a folder" if path.is_dir() else "no such file"
+        )
         raise FileError(f"cannot read {path} as {kinds[expected]}: {reason}") from error
     found = file.attrs.get("format")
     if found != expected:

@@ -193,6 +193,7 @@ def test_obj_indices_that_no_vertex_has(face: str, message: str, tmp_path: Path)
 
 
 def test_reasons_are_in_words(tmp_path: Path, faces: ToyFaces) -> None:
+    assert "as a run: it is a folder" in refused("render", "page", tmp_path, "-o", tmp_path / "page")
     (tmp_path / "a.glb").write_bytes(b"glTF" + bytes(40))
     assert refused("render", "ply", tmp_path / "a.glb", "-o", tmp_path / "a.ply").rpartition(": ")[2]
     np.save(tmp_path / "a.npy", np.array([{}]), allow_pickle=True)
